@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Finding, locking and zapping VMAs: see mm.h. */
+#include <linux/mm.h>
+#include <linux/rbtree.h>
+#include <linux/rcupdate.h>
+#include "compat/ksym.h"
+#include "compat/mm.h"
+
+#ifdef HAVE_VMA_ITERATOR
+/* Context: mmap_lock held, or within rcu_read_lock() on a kernel with VMA locks. */
+static struct vm_area_struct *find_below(struct mm_struct *mm,
+					 unsigned long top,
+					 struct compat_vma_range *found)
+{
+	MA_STATE(mas, &mm->mm_mt, top - 1, top - 1);
+	struct vm_area_struct *vma = mas_find_rev(&mas, 0);
+
+	if (!vma || xa_is_zero(vma) || mas.index >= top)
+		return NULL;
+	found->start = mas.index;
+	found->end = mas.last + 1;
+	return vma;
+}
+#else
+static struct vm_area_struct *find_below(struct mm_struct *mm,
+					 unsigned long top,
+					 struct compat_vma_range *found)
+{
+	struct vm_area_struct *vma = find_vma(mm, top - 1);
+	struct rb_node *last;
+
+	if (!vma) {
+		last = rb_last(&mm->mm_rb);
+		vma = last ? rb_entry(last, struct vm_area_struct, vm_rb) : NULL;
+	} else if (vma->vm_start >= top) {
+		vma = vma->vm_prev;
+	}
+	return vma;
+}
+#endif
+
+/**
+ * memrescue_vma_below() - the highest VMA that begins below an address
+ * @mm: address space
+ * @top: address, bytes, not 0
+ * @found: the VMA and its bounds
+ *
+ * Context: mmap_lock held for reading; the VMA is valid as long as it is.
+ * Return: false if there is none.
+ */
+bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
+			 struct compat_vma_range *found)
+{
+	found->vma = find_below(mm, top, found);
+	if (!found->vma)
+		return false;
+	found->start = found->vma->vm_start;
+	found->end = found->vma->vm_end;
+	return true;
+}
+
+#ifdef HAVE_LOCK_VMA_UNDER_RCU
+/**
+ * memrescue_vma_lock_below() - like memrescue_vma_below(), with the VMA's lock
+ * @mm: address space; the caller holds a reference to its users, so that its
+ *	tree of VMAs stays in RCU mode
+ * @top: address, bytes, not 0
+ * @found: the VMA, read-locked, and its bounds; @found->vma is NULL where a
+ *	VMA is there and its lock could not be had at once
+ *
+ * The tree is only asked where the next VMA is; what is there is told by
+ * lock_vma_under_rcu(), which checks everything again.
+ *
+ * Context: process context without mmap_lock. Does not sleep.
+ * Return: false if there is none.
+ */
+bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
+			      struct compat_vma_range *found)
+{
+	bool any;
+
+	rcu_read_lock();
+	any = find_below(mm, top, found);
+	rcu_read_unlock();
+	if (!any)
+		return false;
+	found->vma = static_call(memrescue_lock_vma)(mm, min(found->end, top) - 1);
+	if (found->vma) {
+		found->start = found->vma->vm_start;
+		found->end = found->vma->vm_end;
+	}
+	return true;
+}
+
+/**
+ * memrescue_vma_unlock() - undo memrescue_vma_lock_below()
+ * @vma: what it returned, not NULL
+ *
+ * Context: any.
+ */
+void memrescue_vma_unlock(struct vm_area_struct *vma)
+{
+	vma_end_read(vma);
+}
+#else
+bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
+			      struct compat_vma_range *found)
+{
+	return false;
+}
+
+void memrescue_vma_unlock(struct vm_area_struct *vma)
+{
+}
+#endif
+
+/**
+ * memrescue_mm_zap() - free the pages and swap entries of a range
+ * @vma: reapable, without MMU notifiers
+ * @start: first address, bytes, within @vma
+ * @end: end (exclusive), bytes, within @vma
+ *
+ * Page tables stay.
+ *
+ * Context: mmap_lock or @vma's lock held for reading; may reschedule.
+ */
+void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
+		      unsigned long end)
+{
+#ifdef HAVE_ZAP_PAGE_RANGE_SINGLE
+	static_call(memrescue_zap)(vma, start, end - start, NULL);
+#else
+	static_call(memrescue_zap)(vma, start, end - start);
+#endif
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Address spaces, written as for the newest kernel: flags, counters, finding
+ * and locking a VMA, zapping a range.
+ *
+ * Context: process context, where not said otherwise.
+ * Lock order: mmap_lock or a VMA's lock, then what the kernel's zap takes
+ * (page table locks, memcg, LRU).
+ */
+#ifndef MEMRESCUE_COMPAT_MM_H
+#define MEMRESCUE_COMPAT_MM_H
+
+#include <linux/mm.h>
+#include <linux/mm_types.h>
+#include <linux/mmap_lock.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/mm.h>
+#include "memrescue_config.h"
+
+/* mm->flags became helpers in 6.18. Context: any. */
+#ifdef HAVE_MM_FLAGS_TEST
+#define compat_mm_flag(mm, bit)			mm_flags_test(bit, mm)
+#define compat_mm_flag_set(mm, bit)		mm_flags_set(bit, mm)
+#define compat_mm_flag_clear(mm, bit)		mm_flags_clear(bit, mm)
+#define compat_mm_flag_test_and_set(mm, bit)	mm_flags_test_and_set(bit, mm)
+#else
+#define compat_mm_flag(mm, bit)			test_bit(bit, &(mm)->flags)
+#define compat_mm_flag_set(mm, bit)		set_bit(bit, &(mm)->flags)
+#define compat_mm_flag_clear(mm, bit)		clear_bit(bit, &(mm)->flags)
+#define compat_mm_flag_test_and_set(mm, bit)	\
+	test_and_set_bit(bit, &(mm)->flags)
+#endif
+
+/* Resident pages and swap entries. The counters are per CPU since 6.2. */
+static inline unsigned long compat_mm_counter(struct mm_struct *mm, int member)
+{
+#ifdef HAVE_GET_MM_COUNTER_SUM
+	return get_mm_counter_sum(mm, member);
+#elif defined(HAVE_MM_RSS_STAT_PERCPU)
+	return percpu_counter_sum_positive(&mm->rss_stat[member]);
+#else
+	return get_mm_counter(mm, member);
+#endif
+}
+
+static inline unsigned long compat_mm_rss(struct mm_struct *mm)
+{
+	return compat_mm_counter(mm, MM_FILEPAGES) +
+	       compat_mm_counter(mm, MM_ANONPAGES) +
+	       compat_mm_counter(mm, MM_SHMEMPAGES);
+}
+
+/*
+ * Make exit_mmap() of this mm wait for holders of mmap_lock, after it set
+ * MMF_OOM_SKIP and before it frees page tables. It does so for every mm since
+ * "mm: drop oom code from exit_mmap" (bf3980c85212, 6.0), which made
+ * MMF_OOM_VICTIM superfluous; before, only for an mm with that flag, which
+ * nothing else looks at.
+ *
+ * Context: process context; a reference to the mm (mm_count) is held.
+ * Return: false if exit_mmap() is under way, or over.
+ */
+static inline bool compat_exit_shall_wait(struct mm_struct *mm)
+{
+#ifdef HAVE_MMF_OOM_VICTIM
+	if (compat_mm_flag(mm, MMF_OOM_VICTIM))
+		return true;
+	if (!mmget_not_zero(mm))
+		return false;
+	compat_mm_flag_set(mm, MMF_OOM_VICTIM);
+	mmput_async(mm);
+#endif
+	return true;
+}
+
+/* May the pages of this VMA be taken? The stock reaper's rule, per kernel. */
+static inline bool compat_vma_reapable(struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_HUGETLB | VM_PFNMAP))
+		return false;
+#ifndef HAVE_MLOCK_COUNT
+	/* Before 5.18 exit_mmap() walks mlocked pages: a213e5cf71cb. */
+	if (vma->vm_flags & VM_LOCKED)
+		return false;
+#endif
+	return vma_is_anonymous(vma) || !(vma->vm_flags & VM_SHARED);
+}
+
+/* Context: mmap_lock or the VMA's lock held. */
+static inline bool compat_mm_has_notifiers(struct mm_struct *mm)
+{
+#ifdef CONFIG_MMU_NOTIFIER
+	return mm_has_notifiers(mm);
+#else
+	return false;
+#endif
+}
+
+/* A range of one VMA, found from an address downwards. */
+struct compat_vma_range {
+	struct vm_area_struct *vma;	/* NULL: it could not be locked */
+	unsigned long start;		/* of the mapping, bytes */
+	unsigned long end;		/* exclusive, bytes */
+};
+
+bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
+			 struct compat_vma_range *found);
+bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
+			      struct compat_vma_range *found);
+void memrescue_vma_unlock(struct vm_area_struct *vma);
+void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
+		      unsigned long end);
+
+#endif

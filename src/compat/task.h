@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What differs between kernels about tasks: futex exit, core dumps.
+ *
+ * Context: any, under rcu_read_lock() or with a reference to the task.
+ */
+#ifndef MEMRESCUE_COMPAT_TASK_H
+#define MEMRESCUE_COMPAT_TASK_H
+
+#include <linux/compat.h>
+#include <linux/futex.h>
+#include <linux/mm_types.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+#include "memrescue_config.h"
+
+#ifdef HAVE_TASK_FUTEX
+#define compat_futex_state(task)	((task)->futex.state)
+#define compat_futex_list(task)		((task)->futex.robust_list)
+#define compat_futex_list32(task)	((task)->futex.compat_robust_list)
+#else
+#define compat_futex_state(task)	((task)->futex_state)
+#define compat_futex_list(task)		((task)->robust_list)
+#define compat_futex_list32(task)	((task)->compat_robust_list)
+#endif
+
+/* Has the thread walked its robust list (or died trying)? */
+static inline bool compat_futex_exit_over(struct task_struct *task)
+{
+	/* The kernel stores it under pi_lock when the list has been walked. */
+	return READ_ONCE(compat_futex_state(task)) == FUTEX_STATE_DEAD;
+}
+
+static inline struct robust_list_head __user *
+compat_robust_list(struct task_struct *task)
+{
+	return READ_ONCE(compat_futex_list(task));
+}
+
+/*
+ * The robust list of a 32-bit program: NULL if it has none. Reading it takes
+ * place with the mm in use and without faulting; false if it cannot be read.
+ */
+#ifdef CONFIG_COMPAT
+static inline void __user *compat_robust_list32(struct task_struct *task)
+{
+	return READ_ONCE(compat_futex_list32(task));
+}
+
+static inline bool compat_robust_read32(void __user *list, bool *empty)
+{
+	struct compat_robust_list_head __user *uhead = list;
+	struct compat_robust_list_head head;
+
+	if (copy_from_user_nofault(&head, uhead, sizeof(head)))
+		return false;
+	*empty = !head.list_op_pending &&
+		 head.list.next == ptr_to_compat(&uhead->list);
+	return true;
+}
+#else
+static inline void __user *compat_robust_list32(struct task_struct *task)
+{
+	return NULL;
+}
+
+static inline bool compat_robust_read32(void __user *list, bool *empty)
+{
+	return false;
+}
+#endif
+
+/* Is the process writing a core dump, or waiting for one of its mm? */
+static inline bool compat_dumps_core(struct signal_struct *sig,
+				     struct mm_struct *mm)
+{
+#ifdef HAVE_SIGNAL_GROUP_COREDUMP
+	return (sig->flags & SIGNAL_GROUP_COREDUMP) || READ_ONCE(mm->core_state);
+#else
+	return READ_ONCE(sig->core_state);
+#endif
+}
+
+#endif
