@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hooks of the OOM killer: a victim is marked, a victim is queued.
+ *
+ * Both see the same victims: every one that the kernel marks (memcg, global,
+ * cpuset OOM, sysrq-f) passes mark_victim; those that its reaper shall take
+ * pass queue_oom_reaper afterwards. Either of them is enough.
+ *
+ * Context: oom_lock held or the victim is current; preemption off.
+ */
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <trace/events/oom.h>
+#include "memrescue_config.h"
+#include "hook/hook.h"
+
+#ifdef HAVE_MARK_VICTIM_TASK
+static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
+{
+	memrescue_hook_pass(data, task, HOOK_REASON_OOM);
+}
+#else
+static void on_mark_victim(void *data, int nr)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = pid_task(find_pid_ns(nr, &init_pid_ns), PIDTYPE_PID);
+	if (task)
+		memrescue_hook_pass(data, task, HOOK_REASON_OOM);
+	rcu_read_unlock();
+}
+#endif
+
+static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct memrescue_hook *hook =
+		container_of(probe, struct memrescue_hook, probe);
+	unsigned long task = regs_get_kernel_argument(regs, 0);
+
+	memrescue_hook_pass(hook, (struct task_struct *)task, HOOK_REASON_OOM);
+	return 0;
+}
+
+static void __maybe_unused check_prototypes(void)
+{
+	check_trace_callback_type_mark_victim(on_mark_victim);
+}
+
+struct memrescue_hook memrescue_hook_mark_victim = {
+	.name = "oom_marked",
+	.target = "mark_victim",
+	.kind = HOOK_TRACEPOINT,
+	.callback = on_mark_victim,
+	.loss = "OOM victims are seen a little later, when queue_oom_reaper is called",
+};
+
+struct memrescue_hook memrescue_hook_queue_reaper = {
+	.name = "oom_queued",
+	.target = "queue_oom_reaper",
+	.kind = HOOK_KPROBE,
+	.pre = on_queue_reaper,
+	.loss = "nothing while mark_victim is active: it is the second way to the same event",
+};
