@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The janitor: what must not hold up a worker.
+ *
+ * One delayed work item that never runs twice at once. It watches returned
+ * victims until they are gone, hands back what only the kernel can do, writes
+ * the log lines and reports stuck victims, in this order: only the latter take
+ * time, on a slow console. Only the janitor frees a record that was adopted.
+ *
+ * Context: reaper.wq. Lock order: see victim.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/cred.h>
+#include <linux/kernel.h>
+#include <linux/sched/debug.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include "compat/ksym.h"
+#include "compat/mm.h"
+#include "reaper/order.h"
+#include "reaper/trace.h"
+#include "reaper/victim.h"
+
+/* The longest delay between two looks at a victim that does not exit. */
+#define WATCH_MAX_MS	256u
+
+/* What a record needs of the janitor; from CHORE_LOG on it prints. */
+#define CHORE_NONE	0u
+#define CHORE_EXITED	1u
+#define CHORE_GIVE_BACK	2u
+#define CHORE_LEAVE	3u
+#define CHORE_DROP	4u
+#define CHORE_LOG	5u
+#define CHORE_REPORT	6u
+
+static unsigned long to_kb(unsigned long pages)
+{
+	return pages << (PAGE_SHIFT - 10);
+}
+
+static const char *reason_of(const struct victim *v)
+{
+	return v->oom ? "oom" : "killed";
+}
+
+/**
+ * memrescue_log_victim() - write the one log line of a victim
+ * @v: its memory is back
+ *
+ * Context: process context.
+ */
+void memrescue_log_victim(const struct victim *v)
+{
+	pr_info("%s pid=%d comm=%s uid=%u oom_score_adj=%d rss_kb=%lu swap_kb=%lu freed_kb=%lu in_us=%llu reason=%s\n",
+		v->zapped ? "reaped" : "exited", v->pid, v->comm, v->uid,
+		v->adj, to_kb(v->rss_pages), to_kb(v->swap_pages),
+		to_kb(v->freed_pages),
+		memrescue_us_between(v->marked_ns, v->done_ns), reason_of(v));
+}
+
+/* The thread that most likely holds the process up, with a reference. */
+static struct task_struct *find_stuck_thread(struct victim *v)
+{
+	struct task_struct *thread, *found = v->task;
+
+	rcu_read_lock();
+	for_each_thread(v->task, thread) {
+		if (READ_ONCE(thread->exit_state))
+			continue;
+		found = thread;
+		if (task_state_to_char(thread) == 'D')
+			break;
+	}
+	get_task_struct(found);
+	rcu_read_unlock();
+	return found;
+}
+
+static void print_stuck(const struct victim *v, struct task_struct *thread,
+			bool returned)
+{
+	void *wchan = (void *)static_call(memrescue_wchan)(thread);
+
+	pr_warn("stuck pid=%d comm=%s uid=%u oom_score_adj=%d rss_kb=%lu waited_ms=%llu memory=%s reason=%s tid=%d wchan=%ps\n",
+		v->pid, v->comm, v->uid, v->adj, to_kb(compat_mm_rss(v->mm)),
+		memrescue_waited_ms(v), returned ? "returned" : "kept",
+		reason_of(v), task_pid_nr(thread), wchan);
+}
+
+static void report_stuck(struct victim *v)
+{
+	bool returned = READ_ONCE(v->state) == VICTIM_RETURNED;
+	bool hide = READ_ONCE(v->oom) && !returned;
+	struct task_struct *thread = find_stuck_thread(v);
+
+	atomic_long_inc(&memrescue_reaper_stats.stuck);
+	trace_victim_stuck(v->pid, memrescue_waited_ms(v) * USEC_PER_MSEC);
+	print_stuck(v, thread, returned);
+	/*
+	 * Let the OOM killer choose the next one, and go on trying. The stack
+	 * may take long to print: nobody waits for it.
+	 */
+	if (hide)
+		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
+	sched_show_task(thread);
+	put_task_struct(thread);
+	if (hide && READ_ONCE(memrescue_reaper_knobs.stuck_panic))
+		panic("memrescue: victim %d (%s) keeps its memory", v->pid,
+		      v->comm);
+}
+
+/**
+ * memrescue_give_back() - hand a victim to the kernel's own reaper
+ * @v: used by no worker
+ *
+ * Context: process context, may sleep.
+ */
+void memrescue_give_back(struct victim *v)
+{
+	struct reaper *r = &memrescue_reaper;
+
+	if (!v->claimed)
+		return;
+	atomic_long_inc(&memrescue_reaper_stats.given_back);
+	compat_mm_flag_clear(v->mm, MMF_OOM_REAP_QUEUED);
+	/* Our own hook must not take it again. */
+	WRITE_ONCE(r->giver, current);
+	static_call(memrescue_queue_reaper)(v->claimed);
+	WRITE_ONCE(r->giver, NULL);
+}
+
+static bool is_gone(const struct victim *v)
+{
+	return !atomic_read(&v->mm->mm_users);
+}
+
+static bool is_overdue(const struct victim *v)
+{
+	return !v->reported && memrescue_waited_ms(v) >=
+			       READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
+}
+
+/* Context: reaper.lock held. */
+static unsigned int chore_of_returned(const struct victim *v)
+{
+	if (v->log)
+		return CHORE_LOG;
+	if (is_gone(v))
+		return CHORE_EXITED;
+	if (v->reported)
+		return CHORE_DROP;
+	return is_overdue(v) ? CHORE_REPORT : CHORE_NONE;
+}
+
+/* What is next for this record? Context: reaper.lock held. */
+static unsigned int chore_of(const struct victim *v)
+{
+	if (v->state == VICTIM_RETURNED)
+		return chore_of_returned(v);
+	if (v->state == VICTIM_QUEUED)
+		return CHORE_NONE;
+	if (!v->workers && v->give_back)
+		return CHORE_GIVE_BACK;
+	/* An OOM victim stays, or the OOM killer would wait for it in vain. */
+	if (!v->workers && v->left && (!v->oom || v->reported || is_gone(v)))
+		return CHORE_LEAVE;
+	return is_overdue(v) ? CHORE_REPORT : CHORE_NONE;
+}
+
+/* Take note of what is about to be done. Context: reaper.lock held. */
+static void begin_chore(struct victim *v, unsigned int chore)
+{
+	switch (chore) {
+	case CHORE_LOG:
+		v->log = false;
+		break;
+	case CHORE_REPORT:
+		v->reported = true;
+		break;
+	case CHORE_EXITED:
+		memrescue_record_event(v, VICTIM_EV_GONE);
+		break;
+	default:
+		memrescue_record_event(v, VICTIM_EV_DROP);
+	}
+}
+
+/* The next one that prints, or the next one that does not. */
+static struct victim *find_chore(struct reaper *r, bool prints,
+				 unsigned int *chore)
+{
+	struct victim *v, *found = NULL;
+
+	spin_lock(&r->lock);
+	list_for_each_entry(v, &r->active, link) {
+		*chore = chore_of(v);
+		if (*chore == CHORE_NONE || (*chore >= CHORE_LOG) != prints)
+			continue;
+		begin_chore(v, *chore);
+		found = v;
+		break;
+	}
+	spin_unlock(&r->lock);
+	return found;
+}
+
+static void do_chore(struct victim *v, unsigned int chore)
+{
+	switch (chore) {
+	case CHORE_LOG:
+		memrescue_log_victim(v);
+		return;
+	case CHORE_REPORT:
+		report_stuck(v);
+		return;
+	case CHORE_EXITED:
+		atomic_long_inc(&memrescue_reaper_stats.exited);
+		trace_victim_exit(v->pid,
+				  memrescue_waited_ms(v) * USEC_PER_MSEC);
+		break;
+	case CHORE_GIVE_BACK:
+		if (v->claimed) {
+			memrescue_give_back(v);
+			break;
+		}
+		fallthrough;
+	case CHORE_LEAVE:
+		atomic_long_inc(&memrescue_reaper_stats.skipped);
+		break;
+	}
+	memrescue_record_free(v);
+}
+
+/* When must this record be looked at again? Context: reaper.lock held. */
+static unsigned long next_look(struct victim *v)
+{
+	u64 limit_ms = READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
+	u64 waited_ms = memrescue_waited_ms(v);
+	u64 ms = WATCH_MAX_MS;
+
+	if (!v->reported && waited_ms < limit_ms)
+		ms = min(ms, limit_ms - waited_ms);
+	if (v->state == VICTIM_RETURNED)
+		ms = min_t(u64, ms, memrescue_retry_delay_ms(++v->attempts,
+							     WATCH_MAX_MS));
+	return max(1ul, msecs_to_jiffies(ms));
+}
+
+static void plan(struct reaper *r)
+{
+	unsigned long delay = MAX_SCHEDULE_TIMEOUT;
+	struct victim *v;
+
+	spin_lock(&r->lock);
+	list_for_each_entry(v, &r->active, link)
+		delay = min(delay, next_look(v));
+	if (delay != MAX_SCHEDULE_TIMEOUT)
+		memrescue_arm(&r->janitor, delay);
+	spin_unlock(&r->lock);
+}
+
+/**
+ * memrescue_janitor() - the janitor's work function
+ * @work: reaper.janitor
+ *
+ * Context: reaper.wq.
+ */
+void memrescue_janitor(struct work_struct *work)
+{
+	struct reaper *r = &memrescue_reaper;
+	unsigned int chore;
+	struct victim *v;
+
+	while (READ_ONCE(r->running)) {
+		v = find_chore(r, false, &chore);
+		if (!v)
+			v = find_chore(r, true, &chore);
+		if (!v)
+			break;
+		do_chore(v, chore);
+		cond_resched();
+	}
+	plan(r);
+}

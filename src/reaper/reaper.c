@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Start and stop of the reaper, and what it says about itself.
+ *
+ * Context: process context, may sleep. Lock order: see victim.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#define CREATE_TRACE_POINTS
+#include <linux/bitmap.h>
+#include <linux/cpumask.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include "compat/fault.h"
+#include "compat/mm.h"
+#include "reaper/trace.h"
+#include "reaper/victim.h"
+
+struct memrescue_reaper_knobs memrescue_reaper_knobs = {
+	.kill_min_kb = 32 * 1024,
+	.stuck_report_ms = 5000,
+	.parallel_min_kb = 128 * 1024,
+	.range_kb = 32 * 1024,
+	.max_workers = 1,	/* memrescue_reaper_init() asks the machine */
+};
+
+struct memrescue_reaper_stats memrescue_reaper_stats;
+
+struct reaper memrescue_reaper;
+
+const struct memrescue_sink memrescue_reaper_sink = {
+	.victim = memrescue_record_claim,
+};
+
+static int alloc_records(struct reaper *r, unsigned int records)
+{
+	unsigned int i;
+
+	r->records = kvcalloc(records, sizeof(*r->records), GFP_KERNEL);
+	r->used = bitmap_zalloc(records, GFP_KERNEL);
+	if (!r->records || !r->used || memrescue_fault("records"))
+		return -ENOMEM;
+	r->nr_records = records;
+	for (i = 0; i < records; i++)
+		spin_lock_init(&r->records[i].cursor_lock);
+	return 0;
+}
+
+static void free_records(struct reaper *r)
+{
+	bitmap_free(r->used);
+	kvfree(r->records);
+}
+
+/**
+ * memrescue_reaper_init() - allocate everything that it will ever need
+ * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
+ *
+ * Context: module load; may sleep.
+ * Return: 0; -EINVAL for a bad number, -ENOMEM.
+ */
+int memrescue_reaper_init(unsigned int records)
+{
+	struct reaper *r = &memrescue_reaper;
+	unsigned int i;
+	int err;
+
+	if (records < REAPER_MIN_RECORDS || records > REAPER_MAX_RECORDS) {
+		pr_err("records=%u is not within %u to %u\n", records,
+		       REAPER_MIN_RECORDS, REAPER_MAX_RECORDS);
+		return -EINVAL;
+	}
+	spin_lock_init(&r->lock);
+	INIT_LIST_HEAD(&r->active);
+	init_llist_head(&r->incoming);
+	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
+	INIT_DELAYED_WORK(&r->retry, memrescue_retry);
+	for (i = 0; i < REAPER_MAX_WORKERS; i++) {
+		r->workers[i].index = i;
+		INIT_WORK(&r->workers[i].work, memrescue_worker);
+	}
+	memrescue_reaper_knobs.max_workers =
+		min(num_online_cpus(), REAPER_MAX_WORKERS);
+	err = alloc_records(r, records);
+	if (err)
+		goto err_free_records;
+	if (!memrescue_fault("workqueue"))
+		r->wq = alloc_workqueue("memrescue", WQ_UNBOUND |
+					WQ_MEM_RECLAIM | WQ_HIGHPRI,
+					REAPER_MAX_WORKERS + 2);
+	if (!r->wq) {
+		err = -ENOMEM;
+		goto err_free_records;
+	}
+	return 0;
+
+err_free_records:
+	free_records(r);
+	return err;
+}
+
+/**
+ * memrescue_reaper_exit() - undo memrescue_reaper_init()
+ *
+ * Context: module unload, after memrescue_reaper_stop() and with all hooks
+ * detached; may sleep.
+ */
+void memrescue_reaper_exit(void)
+{
+	struct reaper *r = &memrescue_reaper;
+
+	destroy_workqueue(r->wq);
+	free_records(r);
+}
+
+/**
+ * memrescue_reaper_start() - let hooks claim records
+ *
+ * Context: process context, before the hooks are attached.
+ */
+void memrescue_reaper_start(void)
+{
+	WRITE_ONCE(memrescue_reaper.running, true);
+}
+
+/* Returns false when none is left. Context: no work item runs any more. */
+static bool drop_first(struct reaper *r)
+{
+	struct victim *v = list_first_entry_or_null(&r->active, struct victim,
+						    link);
+
+	if (!v)
+		return false;
+	if (v->state != VICTIM_RETURNED)
+		memrescue_give_back(v);
+	else if (v->log)
+		memrescue_log_victim(v);
+	memrescue_record_free(v);
+	return true;
+}
+
+/**
+ * memrescue_reaper_stop() - hand every unfinished victim to the kernel
+ *
+ * Context: process context, with all hooks detached; may sleep. It waits for
+ * steps under way, some milliseconds each.
+ */
+void memrescue_reaper_stop(void)
+{
+	struct reaper *r = &memrescue_reaper;
+	unsigned int i, round;
+
+	WRITE_ONCE(r->running, false);
+	/*
+	 * Twice: work items that looked at the flag before may still queue each
+	 * other during the first round. What they queued sees
+	 * the flag, and queues nothing.
+	 */
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < REAPER_MAX_WORKERS; i++)
+			cancel_work_sync(&r->workers[i].work);
+		cancel_delayed_work_sync(&r->janitor);
+		cancel_delayed_work_sync(&r->retry);
+	}
+	memrescue_record_take_incoming();
+	while (drop_first(r))
+		cond_resched();
+}
+
+/**
+ * memrescue_reaper_now() - what is going on
+ * @now: filled
+ *
+ * Context: process context.
+ */
+void memrescue_reaper_now(struct memrescue_reaper_now *now)
+{
+	struct reaper *r = &memrescue_reaper;
+	struct victim *v;
+
+	memset(now, 0, sizeof(*now));
+	spin_lock(&r->lock);
+	list_for_each_entry(v, &r->active, link) {
+		if (v->state == VICTIM_RETURNED) {
+			now->exiting++;
+			continue;
+		}
+		now->in_flight++;
+		/* Approximately: an exact sum takes time under the lock. */
+		if (v->state != VICTIM_QUEUED)
+			now->expected_pages += get_mm_rss(v->mm);
+	}
+	now->workers_used = r->workers_used;
+	spin_unlock(&r->lock);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The records: claimed by hooks without a lock, adopted by workers, freed.
+ *
+ * Context: see each function. Lock order: see victim.h.
+ */
+#include <linux/bitops.h>
+#include <linux/cred.h>
+#include <linux/ctype.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/timekeeping.h>
+#include <linux/uidgid.h>
+#include "compat/ksym.h"
+#include "compat/mm.h"
+#include "reaper/trace.h"
+#include "reaper/victim.h"
+
+/* A quarter of the records is kept for victims of the OOM killer. */
+static struct victim *claim_slot(struct reaper *r, bool oom)
+{
+	unsigned long nr = oom ? r->nr_records : r->nr_records / 4 * 3;
+	unsigned long i;
+
+	for (;;) {
+		i = find_first_zero_bit(r->used, nr);
+		if (i >= nr)
+			return NULL;
+		if (!test_and_set_bit_lock(i, r->used))
+			return &r->records[i];
+	}
+}
+
+static void release_slot(struct reaper *r, struct victim *v)
+{
+	/* Pairs with test_and_set_bit_lock() in claim_slot(). */
+	clear_bit_unlock(v - r->records, r->used);
+}
+
+/*
+ * Tell the kernel's reaper that this mm is queued already. It can be told the
+ * contrary later only if its queueing function is known.
+ */
+static bool claim_mm(struct mm_struct *mm)
+{
+	return memrescue_ksym_has(KSYM_QUEUE_REAPER) &&
+	       !compat_mm_flag_test_and_set(mm, MMF_OOM_REAP_QUEUED);
+}
+
+/**
+ * memrescue_record_claim() - a hook reports a victim
+ * @task: the victim; valid during the call
+ * @reason: HOOK_REASON_*; for HOOK_REASON_OOM signal->oom_mm is set
+ *
+ * Context: any but NMI; preemption off. Takes no lock, allocates nothing.
+ * Return: false if all records are in use; the victim is then left to the
+ * kernel.
+ */
+bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
+{
+	bool oom = reason == HOOK_REASON_OOM;
+	struct reaper *r = &memrescue_reaper;
+	struct victim *v;
+
+	if (!READ_ONCE(r->running) || READ_ONCE(r->giver) == current)
+		return true;
+	/* Seen by the other hook already, or queued for the kernel's reaper. */
+	if (oom && memrescue_ksym_has(KSYM_QUEUE_REAPER) &&
+	    compat_mm_flag(task->signal->oom_mm, MMF_OOM_REAP_QUEUED))
+		return true;
+	v = claim_slot(r, oom);
+	if (!v) {
+		atomic_long_inc(&memrescue_reaper_stats.overflow);
+		return false;
+	}
+	get_task_struct(task);
+	v->task = task;
+	v->marked_ns = ktime_get_mono_fast_ns();
+	v->oom = oom;
+	if (oom) {
+		v->mm = task->signal->oom_mm;
+		mmgrab(v->mm);
+		if (claim_mm(v->mm)) {
+			get_task_struct(task);
+			v->claimed = task;
+		}
+	}
+	v->state = VICTIM_QUEUED;
+	llist_add(&v->incoming, &r->incoming);
+	memrescue_work_kick();
+	return true;
+}
+
+/**
+ * memrescue_record_take_incoming() - make new records known to the workers
+ *
+ * Context: process context.
+ */
+void memrescue_record_take_incoming(void)
+{
+	struct reaper *r = &memrescue_reaper;
+	struct llist_node *first;
+	struct victim *v, *next;
+
+	if (llist_empty(&r->incoming))
+		return;
+	first = llist_reverse_order(llist_del_all(&r->incoming));
+	spin_lock(&r->lock);
+	llist_for_each_entry_safe(v, next, first, incoming) {
+		v->next = jiffies;
+		list_add_tail(&v->link, &r->active);
+	}
+	spin_unlock(&r->lock);
+}
+
+/**
+ * memrescue_record_event() - move a record to its next state
+ * @v: the record
+ * @event: VICTIM_EV_*
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_record_event(struct victim *v, unsigned int event)
+{
+	unsigned int next = memrescue_victim_next(v->state, event);
+
+	lockdep_assert_held(&memrescue_reaper.lock);
+	if (!WARN_ON_ONCE(next == VICTIM_INVALID))
+		v->state = next;
+}
+
+/**
+ * memrescue_record_free() - drop a record and its references
+ * @v: in reaper.active, used by nobody else
+ *
+ * Context: process context, no lock held.
+ */
+void memrescue_record_free(struct victim *v)
+{
+	struct reaper *r = &memrescue_reaper;
+	struct task_struct *claimed = v->claimed;
+	struct task_struct *task = v->task;
+	struct mm_struct *mm = v->mm;
+
+	spin_lock(&r->lock);
+	list_del(&v->link);
+	spin_unlock(&r->lock);
+	memset(v, 0, sizeof(*v));
+	spin_lock_init(&v->cursor_lock);
+	release_slot(r, v);
+	if (mm)
+		mmdrop(mm);
+	if (claimed)
+		put_task_struct(claimed);
+	put_task_struct(task);
+}
+
+/*
+ * The mm of a killed process: that of the first of its threads that has one.
+ * The lock is only tried: the OOM killer prints while it holds it.
+ * Returns false if it must be tried again.
+ */
+static bool grab_mm(struct victim *v)
+{
+	struct task_struct *thread;
+	bool sure = true;
+
+	rcu_read_lock();
+	for_each_thread(v->task, thread) {
+		if (!READ_ONCE(thread->mm))
+			continue;
+		sure = spin_trylock(&thread->alloc_lock);
+		if (!sure)
+			break;
+		v->mm = thread->mm;
+		if (v->mm)
+			mmgrab(v->mm);
+		spin_unlock(&thread->alloc_lock);
+		if (v->mm)
+			break;
+	}
+	rcu_read_unlock();
+	return sure;
+}
+
+/* A name that cannot forge a field or a line of the log. */
+static void copy_comm(struct victim *v)
+{
+	char *c;
+
+	/* No lock: a torn name is harmless, the last byte is always 0. */
+	strscpy(v->comm, v->task->comm, sizeof(v->comm));
+	for (c = v->comm; *c; c++)
+		if (!isprint(*c) || *c == ' ' || *c == '=')
+			*c = '_';
+}
+
+static void describe(struct victim *v)
+{
+	/*
+	 * The OOM killer sends SIGKILL and marks while it holds the lock that
+	 * grab_mm() takes: by now it is known whether it was the killer.
+	 */
+	if (READ_ONCE(v->task->signal->oom_mm) == v->mm)
+		v->oom = true;
+	v->pid = task_tgid_nr(v->task);
+	v->adj = v->task->signal->oom_score_adj;
+	v->uid = from_kuid(&init_user_ns, task_uid(v->task));
+	v->cursor = ULONG_MAX;
+	copy_comm(v);
+}
+
+static bool too_small(const struct victim *v)
+{
+	unsigned long kb = (v->rss_pages + v->swap_pages) << (PAGE_SHIFT - 10);
+
+	return !v->oom && kb < READ_ONCE(memrescue_reaper_knobs.kill_min_kb);
+}
+
+/* Another record of the same mm, adopted before. Context: reaper.lock held. */
+static struct victim *find_same(struct reaper *r, struct victim *v)
+{
+	struct victim *other;
+
+	list_for_each_entry(other, &r->active, link)
+		if (other != v && other->mm == v->mm && !other->give_back &&
+		    other->state != VICTIM_QUEUED &&
+		    other->state != VICTIM_FREE)
+			return other;
+	return NULL;
+}
+
+/* Context: reaper.lock held. */
+static void merge(struct victim *into, struct victim *v)
+{
+	if (!into->claimed)
+		swap(into->claimed, v->claimed);
+	/* What it was left for may have changed. */
+	into->left = false;
+	into->again = true;
+	if (!v->oom || into->oom)
+		return;
+	into->oom = true;
+	into->reported = false;
+	if (into->state == VICTIM_RETURNED)
+		compat_mm_flag_set(into->mm, MMF_OOM_SKIP);
+}
+
+/* Returns true if the record goes on as a victim of its own. */
+static bool settle(struct victim *v)
+{
+	struct reaper *r = &memrescue_reaper;
+	struct victim *same;
+
+	spin_lock(&r->lock);
+	same = find_same(r, v);
+	if (same)
+		merge(same, v);
+	else
+		memrescue_record_event(v, VICTIM_EV_ADOPT);
+	spin_unlock(&r->lock);
+	return !same;
+}
+
+static void announce(struct victim *v)
+{
+	struct memrescue_reaper_stats *stats = &memrescue_reaper_stats;
+
+	atomic_long_inc(v->oom ? &stats->victims_oom : &stats->victims_killed);
+	trace_victim_queued(v->pid, v->comm, v->oom, v->rss_pages,
+			    v->swap_pages);
+}
+
+/**
+ * memrescue_record_adopt() - find out who the victim of a new record is
+ * @v: record in state VICTIM_QUEUED, held by this worker
+ *
+ * On return the record is VICTIM_WAITING, or has been freed because the
+ * victim is gone, small, or known already, or stays VICTIM_QUEUED for another
+ * try. Either way it is held by this worker no more.
+ *
+ * Context: worker.
+ */
+void memrescue_record_adopt(struct victim *v)
+{
+	struct reaper *r = &memrescue_reaper;
+	bool keep;
+
+	if (!v->mm && !grab_mm(v)) {
+		spin_lock(&r->lock);
+		v->next = jiffies + 1;
+		v->workers = 0;
+		spin_unlock(&r->lock);
+		return;
+	}
+	keep = v->mm;
+	if (keep) {
+		v->rss_pages = compat_mm_rss(v->mm);
+		v->swap_pages = compat_mm_counter(v->mm, MM_SWAPENTS);
+		describe(v);
+		keep = !too_small(v) && settle(v);
+	}
+	if (!keep) {
+		memrescue_record_free(v);
+		return;
+	}
+	announce(v);
+	spin_lock(&r->lock);
+	v->workers = 0;
+	memrescue_arm(&r->janitor, 1);
+	spin_unlock(&r->lock);
+}

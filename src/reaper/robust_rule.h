@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * When may a victim's memory be taken without breaking robust futexes?
+ *
+ * A thread that dies walks its robust list in user memory, marks the futexes
+ * it holds as ownerless and wakes their waiters. If that memory is gone before
+ * the walk, the waiters sleep for ever; this is why the stock reaper waits two
+ * seconds. docs/reaper.md derives the rule from the kernel's source.
+ *
+ * Context: any; no side effects.
+ */
+#ifndef MEMRESCUE_REAPER_ROBUST_RULE_H
+#define MEMRESCUE_REAPER_ROBUST_RULE_H
+
+#include "pure.h"
+
+/* The stock kernel's OOM_REAPER_DELAY: nothing waits longer than this. */
+#define ROBUST_WAIT_MS	2000u
+
+/* What was seen of one thread. */
+struct robust_view {
+	bool passed;		/* it has no mm, or its futex exit is over */
+	bool registered;	/* it has a robust list head */
+	bool in_kernel;		/* it is killed and runs no user code again */
+	bool readable;		/* its list head could be read */
+	bool empty;		/* ... and holds nothing, nor an operation */
+};
+
+/**
+ * memrescue_robust_needs() - may this thread still need its robust list?
+ * @view: what was seen of the thread, in this order: in_kernel before the rest
+ *
+ * Context: any.
+ * Return: true if the memory must be left for now.
+ */
+static inline bool memrescue_robust_needs(const struct robust_view *view)
+{
+	if (view->passed)
+		return false;
+	/* Until it is stopped in the kernel it may register or fill a list. */
+	if (!view->in_kernel)
+		return true;
+	if (!view->registered)
+		return false;
+	return !view->readable || !view->empty;
+}
+
+/**
+ * memrescue_robust_expired() - has the victim been given as long as by stock?
+ * @waited_ms: milliseconds since all who use its memory were seen to be killed
+ *
+ * Context: any.
+ * Return: true if its memory is taken whatever its threads hold.
+ */
+static inline bool memrescue_robust_expired(u64 waited_ms)
+{
+	return waited_ms >= ROBUST_WAIT_MS;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A victim's record, and what the files of the reaper share.
+ *
+ * Context: see each function. Hooks touch only a free record that they claimed
+ * and the lock-free list of new ones; everything else belongs to the workers.
+ * Lock order: reaper.lock, then nothing. victim.cursor_lock, then a VMA's lock
+ * (tried, never waited for). The two are never held together.
+ */
+#ifndef MEMRESCUE_REAPER_VICTIM_H
+#define MEMRESCUE_REAPER_VICTIM_H
+
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include "reaper/reaper.h"
+#include "reaper/state.h"
+
+/**
+ * struct victim - the record of one victim
+ *
+ * Set by the hook that claimed it, constant afterwards:
+ * @incoming: link in reaper.incoming
+ * @task: a task of the victim, with a reference
+ * @marked_ns: when it was marked or killed, monotonic ns
+ *
+ * Set when it is adopted, constant afterwards:
+ * @mm: its address space, with a reference to the struct (mm_count); set by
+ *	the hook for OOM victims
+ * @pid, @uid, @adj, @comm, @rss_pages, @swap_pages: for the log
+ *
+ * Used by the one worker that holds a waiting record:
+ * @stopped_ns: when no thread of it ran user code any more; 0: not yet
+ *
+ * Protected by reaper.lock:
+ * @link: in reaper.active
+ * @state: VICTIM_*
+ * @oom: marked by the OOM killer, not only killed
+ * @next: jiffies of the next try
+ * @attempts: tries without success
+ * @workers: workers that are busy with it
+ * @claimed: the task, with a reference, for which the kernel's reaper was told
+ *	that it is queued; NULL: for none
+ * @gone: exit_mmap() has taken over
+ * @left: it is shared with a process that lives on, or protected
+ * @again: somebody else who uses the mm was killed meanwhile: look again
+ * @reported: the report of a stuck victim is out
+ * @log: the log line is due
+ * @give_back: it shall be handed to the kernel's reaper
+ * @begin_ns, @done_ns: first range, memory back
+ * @freed_pages: pages and swap entries that came back between the two
+ *
+ * Protected by @cursor_lock:
+ * @cursor: what lies above has been dealt with in this pass; 0 at its end
+ * @missed: something in this pass was locked
+ *
+ * Only ever set, by the workers:
+ * @zapped: memrescue took at least one range
+ */
+struct victim {
+	struct llist_node incoming;
+	struct list_head link;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct task_struct *claimed;
+	u64 marked_ns;
+	u64 stopped_ns;
+	u64 begin_ns;
+	u64 done_ns;
+	unsigned long next;
+	unsigned long rss_pages;
+	unsigned long swap_pages;
+	unsigned long freed_pages;
+	spinlock_t cursor_lock;	/* see above */
+	unsigned long cursor;
+	bool missed;
+	bool oom;
+	bool gone;
+	bool left;
+	bool again;
+	bool zapped;
+	bool reported;
+	bool log;
+	bool give_back;
+	unsigned int state;
+	unsigned int attempts;
+	unsigned int workers;
+	pid_t pid;
+	uid_t uid;
+	short adj;
+	char comm[TASK_COMM_LEN];
+};
+
+/* What became of one try; see memrescue_eligible() and memrescue_zap_step(). */
+#define STEP_MORE	0u	/* go on at once */
+#define STEP_WAIT	1u	/* a lock or a condition: try again later */
+#define STEP_GONE	2u	/* the kernel frees, or has freed, the mm */
+#define STEP_LEAVE	3u	/* must not be touched */
+#define STEP_SHARED	5u	/* somebody who uses it lives */
+#define STEP_KERNEL	4u	/* only the kernel's own reaper can do it */
+
+struct reaper_worker {
+	struct work_struct work;
+	unsigned int index;
+};
+
+/**
+ * struct reaper - the one reaper
+ * @lock: protects @active, @busy, @workers_used, the fields of the records, and
+ *	the arming of @janitor and @retry
+ * @active: records that were adopted or wait for it
+ * @busy: one bit for each worker that runs
+ * @incoming: records that hooks filled; lock-free
+ * @used: one bit for each record that is not free; lock-free
+ * @running: hooks may claim records, work items may queue each other
+ * @janitor: see janitor.c
+ * @retry: kicks a worker when the next try is due
+ * @giver: the task that hands victims to the kernel's reaper, whose hook must
+ *	not take them again
+ */
+struct reaper {
+	spinlock_t lock;	/* see above */
+	struct list_head active;
+	unsigned long busy;
+	unsigned int workers_used;
+	struct llist_head incoming;
+	unsigned long *used;
+	struct victim *records;
+	unsigned int nr_records;
+	bool running;
+	struct task_struct *giver;
+	struct workqueue_struct *wq;
+	struct delayed_work janitor;
+	struct delayed_work retry;
+	struct reaper_worker workers[REAPER_MAX_WORKERS];
+};
+
+extern struct reaper memrescue_reaper;
+
+/* record.c */
+bool memrescue_record_claim(struct task_struct *task, unsigned int reason);
+void memrescue_record_take_incoming(void);
+void memrescue_record_adopt(struct victim *v);
+void memrescue_record_free(struct victim *v);
+void memrescue_record_event(struct victim *v, unsigned int event);
+
+/* eligible.c */
+unsigned int memrescue_eligible(struct victim *v);
+
+/* robust.c */
+void memrescue_robust_stop(struct mm_struct *mm);
+bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm);
+
+/* zap.c */
+unsigned int memrescue_zap_step(struct victim *v);
+
+/* work.c */
+void memrescue_work_kick(void);
+void memrescue_worker(struct work_struct *work);
+void memrescue_retry(struct work_struct *work);
+u64 memrescue_us_between(u64 from_ns, u64 to_ns);
+u64 memrescue_waited_ms(const struct victim *v);
+
+/* janitor.c */
+void memrescue_janitor(struct work_struct *work);
+void memrescue_arm(struct delayed_work *work, unsigned long delay);
+void memrescue_give_back(struct victim *v);
+void memrescue_log_victim(const struct victim *v);
+
+#endif

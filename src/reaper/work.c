@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The workers: each takes the most urgent victim, does one step, looks again.
+ *
+ * A step takes some milliseconds at most and waits for nothing, so no victim
+ * holds up another. What cannot be done now is tried again after a growing
+ * delay. The work items are preallocated and their queue has a rescuer, so
+ * that they run when no memory is left to make a thread.
+ *
+ * Context: workers of reaper.wq. Lock order: see victim.h.
+ */
+#include <linux/math64.h>
+#include <linux/sched.h>
+#include <linux/timekeeping.h>
+#include "compat/mm.h"
+#include "reaper/order.h"
+#include "reaper/trace.h"
+#include "reaper/victim.h"
+
+/*
+ * The longest delay between two tries: a sixteenth of the time that the victim
+ * has waited already, within these bounds.
+ */
+#define RETRY_MIN_MS	16u
+#define RETRY_MAX_MS	256u
+
+/**
+ * memrescue_us_between() - time between two readings of the fast clock
+ * @from_ns: the earlier one
+ * @to_ns: the later one
+ *
+ * Context: any.
+ * Return: microseconds; 0 where the clock seems to go backwards.
+ */
+u64 memrescue_us_between(u64 from_ns, u64 to_ns)
+{
+	return to_ns > from_ns ? div_u64(to_ns - from_ns, NSEC_PER_USEC) : 0;
+}
+
+/**
+ * memrescue_waited_ms() - how long ago a victim was marked
+ * @v: the record
+ *
+ * Context: any.
+ * Return: milliseconds.
+ */
+u64 memrescue_waited_ms(const struct victim *v)
+{
+	return div_u64(memrescue_us_between(v->marked_ns,
+					    ktime_get_mono_fast_ns()),
+		       USEC_PER_MSEC);
+}
+
+/**
+ * memrescue_work_kick() - have a worker look for something to do
+ *
+ * Context: any but NMI.
+ */
+void memrescue_work_kick(void)
+{
+	struct reaper *r = &memrescue_reaper;
+	unsigned long max = READ_ONCE(memrescue_reaper_knobs.max_workers);
+	unsigned long busy = READ_ONCE(r->busy);
+	unsigned long i = find_first_zero_bit(&busy, max);
+
+	if (!READ_ONCE(r->running))
+		return;
+	/* All busy: the first one looks again when its step is done. */
+	queue_work(r->wq, &r->workers[i < max ? i : 0].work);
+}
+
+/**
+ * memrescue_retry() - work function of the next try
+ * @work: reaper.retry
+ *
+ * Context: reaper.wq.
+ */
+void memrescue_retry(struct work_struct *work)
+{
+	memrescue_work_kick();
+}
+
+/**
+ * memrescue_arm() - have a delayed work item of the reaper run
+ * @work: reaper.janitor or reaper.retry
+ * @delay: at the latest after so many jiffies
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_arm(struct delayed_work *work, unsigned long delay)
+{
+	struct reaper *r = &memrescue_reaper;
+
+	lockdep_assert_held(&r->lock);
+	if (!READ_ONCE(r->running))
+		return;
+	/* Never put off what is due earlier. */
+	if (delay && delayed_work_pending(work) &&
+	    time_before(work->timer.expires, jiffies + delay))
+		return;
+	mod_delayed_work(r->wq, work, delay);
+}
+
+static unsigned int most_workers(const struct victim *v)
+{
+	unsigned long kb = (v->rss_pages + v->swap_pages) << (PAGE_SHIFT - 10);
+
+	if (kb < READ_ONCE(memrescue_reaper_knobs.parallel_min_kb))
+		return 1;
+	return READ_ONCE(memrescue_reaper_knobs.max_workers);
+}
+
+/* Is it for the workers? Context: reaper.lock held. */
+static bool is_open(const struct victim *v)
+{
+	return v->state != VICTIM_FREE && v->state != VICTIM_RETURNED &&
+	       !v->gone && !v->left && !v->give_back;
+}
+
+/* Can a worker do something for it now? Context: reaper.lock held. */
+static bool is_due(const struct victim *v)
+{
+	if (!is_open(v) || time_before(jiffies, v->next))
+		return false;
+	if (v->state == VICTIM_REAPING)
+		return v->workers < most_workers(v) &&
+		       (READ_ONCE(v->cursor) || !v->workers);
+	return !v->workers;
+}
+
+/*
+ * New records first: until one is adopted nobody knows what it is. Then those
+ * that were never tried, however many others are tried again and again.
+ */
+static u64 weight_of(const struct victim *v, u64 now_ns)
+{
+	const u64 untried = 1ull << 63;
+	u64 waited_ms, weight;
+
+	if (v->state == VICTIM_QUEUED)
+		return U64_MAX;
+	waited_ms = div_u64(memrescue_us_between(v->marked_ns, now_ns),
+			    USEC_PER_MSEC);
+	weight = memrescue_order_weight(v->rss_pages + v->swap_pages,
+					waited_ms);
+	return v->attempts ? weight : weight | untried;
+}
+
+/* Context: reaper.lock held. Sets @more if another worker would find work. */
+static struct victim *pick(struct reaper *r, bool *more)
+{
+	u64 weight, best_weight = 0, now_ns = ktime_get_mono_fast_ns();
+	struct victim *v, *best = NULL;
+	unsigned int due = 0;
+
+	list_for_each_entry(v, &r->active, link) {
+		if (!is_due(v))
+			continue;
+		due++;
+		weight = weight_of(v, now_ns);
+		if (weight > best_weight) {
+			best = v;
+			best_weight = weight;
+		}
+	}
+	*more = due > 1;
+	if (best) {
+		best->workers++;
+		*more |= is_due(best);
+	}
+	return best;
+}
+
+static void count_done(struct victim *v)
+{
+	struct memrescue_reaper_stats *stats = &memrescue_reaper_stats;
+	u64 us = memrescue_us_between(v->marked_ns, v->done_ns);
+	unsigned int bucket = us ? fls64(us) : 0;
+
+	bucket = min(bucket, REAPER_HIST_BUCKETS - 1);
+	atomic_long_inc(&stats->hist[bucket]);
+	if (v->zapped) {
+		atomic_long_inc(&stats->reaped);
+		atomic_long_add(v->freed_pages, &stats->reaped_pages);
+		trace_reap_end(v->pid, us, v->freed_pages);
+	}
+}
+
+/* The victim's memory is back. Context: reaper.lock held, no worker uses it. */
+static void finish(struct victim *v, unsigned int event)
+{
+	unsigned long had = v->rss_pages + v->swap_pages;
+	unsigned long has = compat_mm_rss(v->mm) +
+			    compat_mm_counter(v->mm, MM_SWAPENTS);
+
+	memrescue_record_event(v, event);
+	v->done_ns = ktime_get_mono_fast_ns();
+	v->freed_pages = had > has ? had - has : 0;
+	v->log = true;
+	v->attempts = 0;
+	/* Like the kernel's reaper: if this was not enough, choose another. */
+	if (v->oom)
+		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
+	count_done(v);
+	memrescue_arm(&memrescue_reaper.janitor, 0);
+}
+
+/* Context: reaper.lock held. */
+static void try_later(struct victim *v)
+{
+	unsigned int max_ms = clamp_t(u64, memrescue_waited_ms(v) / 16,
+				      RETRY_MIN_MS, RETRY_MAX_MS);
+	unsigned int delay_ms = memrescue_retry_delay_ms(++v->attempts, max_ms);
+
+	v->next = jiffies + max(1ul, msecs_to_jiffies(delay_ms));
+}
+
+/* The last worker of a pass leaves. Context: reaper.lock held. */
+static void end_pass(struct victim *v)
+{
+	if (v->missed) {
+		memrescue_record_event(v, VICTIM_EV_PASS_PARTIAL);
+		v->cursor = ULONG_MAX;
+		v->missed = false;
+		try_later(v);
+	} else {
+		finish(v, VICTIM_EV_PASS_DONE);
+	}
+}
+
+/* Context: reaper.lock held. */
+static void leave(struct victim *v)
+{
+	if (v->again) {
+		v->again = false;
+		try_later(v);
+		return;
+	}
+	v->left = true;
+	memrescue_arm(&memrescue_reaper.janitor, 0);
+}
+
+/* Context: reaper.lock held. */
+static void wait_done(struct victim *v, unsigned int step)
+{
+	switch (step) {
+	case STEP_MORE:
+		memrescue_record_event(v, VICTIM_EV_ALLOWED);
+		v->attempts = 0;
+		v->begin_ns = ktime_get_mono_fast_ns();
+		trace_reap_begin(v->pid, memrescue_us_between(v->marked_ns,
+							      v->begin_ns));
+		break;
+	case STEP_LEAVE:
+		leave(v);
+		break;
+	case STEP_GONE:
+		finish(v, VICTIM_EV_GONE);
+		break;
+	default:
+		try_later(v);
+	}
+}
+
+/* Context: reaper.lock held. */
+static void zap_done(struct victim *v, unsigned int step)
+{
+	switch (step) {
+	case STEP_MORE:
+		break;
+	case STEP_GONE:
+		v->gone = true;
+		break;
+	case STEP_KERNEL:
+		v->give_back = true;
+		memrescue_arm(&memrescue_reaper.janitor, 0);
+		break;
+	default:
+		try_later(v);
+	}
+	if (v->workers || v->give_back)
+		return;
+	if (v->gone)
+		finish(v, VICTIM_EV_GONE);
+	else if (!v->cursor)
+		end_pass(v);
+}
+
+static void do_step(struct reaper *r, struct victim *v)
+{
+	unsigned int state = READ_ONCE(v->state);
+	unsigned int step;
+
+	if (state == VICTIM_QUEUED) {
+		memrescue_record_adopt(v);
+		return;
+	}
+	step = state == VICTIM_WAITING ? memrescue_eligible(v) :
+					 memrescue_zap_step(v);
+	spin_lock(&r->lock);
+	v->workers--;
+	if (state == VICTIM_WAITING)
+		wait_done(v, step);
+	else
+		zap_done(v, step);
+	spin_unlock(&r->lock);
+}
+
+/* See to it that the next try is not forgotten. Context: reaper.lock held. */
+static void arm_retry(struct reaper *r)
+{
+	unsigned long now = jiffies, delay = MAX_SCHEDULE_TIMEOUT;
+	struct victim *v;
+
+	list_for_each_entry(v, &r->active, link) {
+		if (v->workers || !is_open(v))
+			continue;
+		if (time_after(v->next, now))
+			delay = min(delay, v->next - now);
+		else
+			delay = 1;
+	}
+	if (delay != MAX_SCHEDULE_TIMEOUT)
+		memrescue_arm(&r->retry, delay);
+}
+
+static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
+				  bool *more)
+{
+	struct victim *v;
+
+	memrescue_record_take_incoming();
+	spin_lock(&r->lock);
+	r->busy |= BIT(w->index);
+	r->workers_used = max_t(unsigned int, r->workers_used,
+				hweight_long(r->busy));
+	v = READ_ONCE(r->running) ? pick(r, more) : NULL;
+	if (!v) {
+		r->busy &= ~BIT(w->index);
+		arm_retry(r);
+	}
+	spin_unlock(&r->lock);
+	return v;
+}
+
+/**
+ * memrescue_worker() - work function of every worker
+ * @work: in struct reaper_worker
+ *
+ * Context: reaper.wq.
+ */
+void memrescue_worker(struct work_struct *work)
+{
+	struct reaper_worker *w = container_of(work, struct reaper_worker, work);
+	struct reaper *r = &memrescue_reaper;
+	struct victim *v;
+	bool more;
+
+	while ((v = next_victim(r, w, &more))) {
+		if (more)
+			memrescue_work_kick();
+		do_step(r, v);
+		cond_resched();
+	}
+}
