@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memrescue: the order in which its parts start and stop, nothing else.
+ *
+ * Context: module load and unload.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include "compat/ksym.h"
+#include "control/control.h"
+#include "hook/hook.h"
+#include "reaper/reaper.h"
+
+static unsigned int records = 1024;
+module_param(records, uint, 0444);
+MODULE_PARM_DESC(records, "victims at once (16 to 65536, default 1024)");
+
+static int __init memrescue_init(void)
+{
+	int err;
+
+	err = memrescue_ksym_init();
+	if (err)
+		return err;
+	err = memrescue_reaper_init(records);
+	if (err)
+		return err;
+	memrescue_hook_init(&memrescue_reaper_sink);
+	err = memrescue_control_enable(true);
+	if (err)
+		goto err_exit_reaper;
+	err = memrescue_control_init();
+	if (err)
+		goto err_disable;
+	return 0;
+
+err_disable:
+	memrescue_control_enable(false);
+err_exit_reaper:
+	memrescue_reaper_exit();
+	return err;
+}
+
+static void __exit memrescue_exit(void)
+{
+	memrescue_control_exit();
+	memrescue_control_enable(false);
+	memrescue_reaper_exit();
+}
+
+module_init(memrescue_init);
+module_exit(memrescue_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Gives back the memory of killed processes at once");
+MODULE_AUTHOR("The memrescue developers");
+MODULE_VERSION(MEMRESCUE_VERSION);
