@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What `make` leaves for headers and for a target, that a warning is an error only for a target, and the builds with clang.
+set -euo pipefail
+# shellcheck source=tests/static/lib.sh
+. "$(dirname "$0")/static/lib.sh"
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../scripts/lib.sh"
+
+KERNEL=6.12
+
+# make in a copy of the sources: nobody else's build is disturbed
+make_copy() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$scratch/copy" "$@" >"$scratch/output" 2>&1; }
+
+# leaves FILE: says so when the last build did not leave that module for the release
+leaves()
+{
+	local vermagic
+	vermagic=$(modinfo -F vermagic "$scratch/copy/build/$release/$1" 2>&1 || true)
+	[ "${vermagic%% *}" = "$release" ] || { echo "$1: $vermagic"; cat "$scratch/output"; }
+}
+
+mentions() { grep -qF -- "$1" "$scratch/output" || { echo "no '$1' in:"; cat "$scratch/output"; }; }
+
+mkdir "$scratch/copy"
+for part in Makefile Kbuild dkms.conf scripts src include; do
+	[ ! -e "$ROOT/$part" ] || cp -a "$ROOT/$part" "$scratch/copy/"
+done
+kdir=$("$SCRIPTS/kernel" --headers $KERNEL)
+release=$(cat "$("$SCRIPTS/kernel" $KERNEL)/release")
+
+result 'make for headers that are not there fails' "$(! make_copy KDIR=/nowhere || echo 'it does not')"
+result '... and names the package' "$(make_copy KDIR=/nowhere || mentions 'apt-get install linux-headers-')"
+result 'make for an unknown kernel fails' "$(! make_copy KERNEL=1.0 || echo 'it does not')"
+result '... and names those there are' "$(make_copy KERNEL=1.0 || mentions "$(target_table | awk '{ print $1 }' | xargs)")"
+
+result "make KDIR=" "$(make_copy KDIR="$kdir" || cat "$scratch/output"; leaves memrescue.ko)"
+result 'make KDIR= DEBUG=1' "$(make_copy KDIR="$kdir" DEBUG=1 || cat "$scratch/output"; leaves debug/memrescue.ko)"
+result '... has the parameter fail=' "$(modinfo -p "$scratch/copy/build/$release/debug/memrescue.ko" | grep -q '^fail:' || echo 'it has not')"
+result '... which the module for users has not' "$(! modinfo -p "$scratch/copy/build/$release/memrescue.ko" | grep '^fail:' || echo 'it has')"
+
+touch "$scratch/stamp"
+result 'make again compiles nothing' "$(make_copy KDIR="$kdir" || cat "$scratch/output"
+	find "$scratch/copy/build/$release/obj" -name '*.o' -newer "$scratch/stamp")"
+
+printf '\nstatic int not_used_by_anyone;\n' >>"$scratch/copy/src/main.c"
+result 'make KDIR= with a warning in the sources' "$(make_copy KDIR="$kdir" || cat "$scratch/output"; leaves memrescue.ko)"
+result "make KERNEL=$KERNEL with it fails" "$(! make_copy KERNEL=$KERNEL || echo 'it does not')"
+result '... and shows the warning' "$(make_copy KERNEL=$KERNEL || mentions not_used_by_anyone)"
+result '... and leaves no module' "$([ ! -e "$scratch/copy/build/$release/memrescue.ko" ] || echo 'it is there')"
+cp "$ROOT/src/main.c" "$scratch/copy/src/main.c"
+result "make KERNEL=$KERNEL without it" "$(make_copy KERNEL=$KERNEL || cat "$scratch/output"; leaves memrescue.ko)"
+
+for word in ${KERNELS:-$(targets_default)}; do
+	target=$(target_name "$word")
+	[ "$(target_field "$target" clang)" = yes ] || continue
+	result "$target with clang" "$("$SCRIPTS/build" "$target" --clang 2>"$scratch/output" || cat "$scratch/output")"
+done
+finish

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+# TAP for the static checks written in bash; to be sourced.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034 # for the tests that source this file
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+count=0
+failed=0
+
+# result NAME OUTPUT: passes when OUTPUT is empty, else shows it
+result()
+{
+	count=$((count + 1))
+	if [ -z "$2" ]; then
+		echo "ok $count - $1"
+	else
+		echo "not ok $count - $1"
+		printf '%s\n' "$2" | sed 's/^/# /'
+		failed=$((failed + 1))
+	fi
+}
+
+# refused NAME OUTPUT: passes when a check complained about a bad sample
+refused()
+{
+	result "$1" "$([ -n "$2" ] || echo 'the check had nothing to say about this sample')"
+}
+
+finish()
+{
+	echo "1..$count"
+	[ "$failed" = 0 ]
+}

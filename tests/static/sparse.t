@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# sparse warns about no file of the module, built for the kernel 6.12.
+#
+# Debian's sparse may be older than the kernel: what it says about the kernel's own headers is left out.
+set -euo pipefail
+# shellcheck source=tests/static/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# check DIRECTORY OBJECT: what sparse says about files of DIRECTORY, while OBJECT is built there; says so if sparse saw none
+check()
+{
+	local log=$scratch/log
+	if ! env -u MAKEFLAGS -u MAKELEVEL make -C "$kdir" M="$1" C=2 "$2" >"$log" 2>&1; then
+		tail -n 20 "$log"
+		return
+	fi
+	grep -q '^  CHECK ' "$log" || echo 'sparse was not run'
+	grep -E "^(\.\.?/)*(${1#/}|/${1#/}|src/|sample\.c)[^:]*:[0-9]+:[0-9]+: (warning|error)" "$log" || true
+}
+
+cd "$TOP"
+kdir=$("$TOP/scripts/kernel" --headers 6.12)
+
+mkdir "$scratch/bad" "$scratch/tree"
+cat >"$scratch/bad/sample.c" <<'END'
+#include <linux/module.h>
+int sample(int __user *p);
+int sample(int __user *p) { return *p; }
+END
+echo 'obj-m := sample.o' >"$scratch/bad/Kbuild"
+refused 'the check refuses a user pointer that is followed' "$(check "$scratch/bad" sample.o | grep 'noderef')"
+
+for part in Kbuild dkms.conf src include; do
+	[ ! -e "$part" ] || cp -a "$part" "$scratch/tree/"
+done
+result "the module, for $(basename "$kdir")" "$(check "$scratch/tree" memrescue.o)"
+finish

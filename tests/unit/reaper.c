@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Unit tests of the reaper's pure parts: the states of a victim, the order of
+ * victims, the cutting of ranges, the rule for robust futexes.
+ */
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "reaper/order.h"
+#include "reaper/range.h"
+#include "reaper/robust_rule.h"
+#include "reaper/state.h"
+
+#define MIB	(1024ul * 1024)
+#define ALIGN	(2 * MIB)
+
+/* States */
+
+static void test_state_normal_life(void **unused)
+{
+	static const struct { u32 event, state; } life[] = {
+		{ VICTIM_EV_CLAIM, VICTIM_QUEUED },
+		{ VICTIM_EV_ADOPT, VICTIM_WAITING },
+		{ VICTIM_EV_ALLOWED, VICTIM_REAPING },
+		{ VICTIM_EV_PASS_PARTIAL, VICTIM_REAPING },
+		{ VICTIM_EV_PASS_DONE, VICTIM_RETURNED },
+		{ VICTIM_EV_GONE, VICTIM_FREE },
+	};
+	u32 state = VICTIM_FREE;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(life) / sizeof(life[0]); i++) {
+		state = memrescue_victim_next(state, life[i].event);
+		assert_int_equal(state, life[i].state);
+	}
+}
+
+/* Every record that is in use can be dropped, or an unload would leak it. */
+static void test_state_drop_from_anywhere(void **unused)
+{
+	u32 state;
+
+	(void)unused;
+	for (state = VICTIM_QUEUED; state < VICTIM_STATES; state++)
+		assert_int_equal(memrescue_victim_next(state, VICTIM_EV_DROP),
+				 VICTIM_FREE);
+}
+
+/* The victim may be gone at any time; its memory is back then. */
+static void test_state_gone_from_anywhere(void **unused)
+{
+	(void)unused;
+	assert_int_equal(memrescue_victim_next(VICTIM_QUEUED, VICTIM_EV_GONE),
+			 VICTIM_FREE);
+	assert_int_equal(memrescue_victim_next(VICTIM_WAITING, VICTIM_EV_GONE),
+			 VICTIM_RETURNED);
+	assert_int_equal(memrescue_victim_next(VICTIM_REAPING, VICTIM_EV_GONE),
+			 VICTIM_RETURNED);
+	assert_int_equal(memrescue_victim_next(VICTIM_RETURNED, VICTIM_EV_GONE),
+			 VICTIM_FREE);
+}
+
+/* Memory is never touched before it was allowed. */
+static void test_state_no_way_around_waiting(void **unused)
+{
+	u32 state, event;
+
+	(void)unused;
+	for (state = 0; state < VICTIM_STATES; state++)
+		for (event = 0; event < VICTIM_EVENTS; event++) {
+			u32 next = memrescue_victim_next(state, event);
+
+			if (next != VICTIM_REAPING)
+				continue;
+			assert_true(state == VICTIM_WAITING ||
+				    state == VICTIM_REAPING);
+			if (state == VICTIM_WAITING)
+				assert_int_equal(event, VICTIM_EV_ALLOWED);
+		}
+}
+
+static void test_state_only_free_is_claimed(void **unused)
+{
+	u32 state;
+
+	(void)unused;
+	for (state = VICTIM_QUEUED; state < VICTIM_STATES; state++)
+		assert_int_equal(memrescue_victim_next(state, VICTIM_EV_CLAIM),
+				 VICTIM_INVALID);
+}
+
+static void test_state_out_of_range(void **unused)
+{
+	(void)unused;
+	assert_int_equal(memrescue_victim_next(VICTIM_STATES, 0),
+			 VICTIM_INVALID);
+	assert_int_equal(memrescue_victim_next(0, VICTIM_EVENTS),
+			 VICTIM_INVALID);
+	assert_int_equal(memrescue_victim_next(UINT_MAX, UINT_MAX),
+			 VICTIM_INVALID);
+}
+
+/* Order */
+
+static void test_order_large_first(void **unused)
+{
+	(void)unused;
+	assert_true(memrescue_order_weight(1000, 0) >
+		    memrescue_order_weight(999, 0));
+	assert_true(memrescue_order_weight(1, 0) >
+		    memrescue_order_weight(0, 0));
+	assert_true(memrescue_order_weight(0, 0) > 0);
+}
+
+/* However large the fresh ones are, one that waited comes before them. */
+static void test_order_nothing_starves(void **unused)
+{
+	(void)unused;
+	assert_true(memrescue_order_weight(0, ORDER_AGED_MS) >
+		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1));
+	assert_true(memrescue_order_weight(0, 2 * ORDER_AGED_MS) >
+		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS));
+}
+
+static void test_order_never_overflows(void **unused)
+{
+	u64 most = memrescue_order_weight(UINT64_MAX, UINT64_MAX);
+
+	(void)unused;
+	assert_true(most >= memrescue_order_weight(UINT64_MAX, 0));
+	assert_true(most >= memrescue_order_weight(0, UINT64_MAX));
+	/* Above all of them: the weight of a record nobody has looked at. */
+	assert_true(most < UINT64_MAX);
+}
+
+static void test_retry_grows_to_its_limit(void **unused)
+{
+	u32 i, last = 0;
+
+	(void)unused;
+	assert_int_equal(memrescue_retry_delay_ms(0, 16), 0);
+	assert_int_equal(memrescue_retry_delay_ms(1, 16), 1);
+	assert_int_equal(memrescue_retry_delay_ms(2, 16), 2);
+	assert_int_equal(memrescue_retry_delay_ms(5, 16), 16);
+	for (i = 1; i < 100; i++) {
+		u32 delay = memrescue_retry_delay_ms(i, 100);
+
+		assert_true(delay >= last && delay <= 100);
+		last = delay;
+	}
+	assert_int_equal(last, 100);
+	assert_int_equal(memrescue_retry_delay_ms(UINT_MAX, 100), 100);
+}
+
+/* Ranges */
+
+/* Cut a whole mapping; returns the number of ranges. */
+static unsigned long cut_all(unsigned long start, unsigned long end,
+			     unsigned long want)
+{
+	unsigned long top = end, low, count = 0;
+
+	while (top > start) {
+		low = memrescue_range_cut(start, top, want, ALIGN);
+		assert_true(low >= start && low < top);
+		/* No cut goes through a huge page. */
+		assert_true(low == start || !(low % ALIGN));
+		top = low;
+		count++;
+	}
+	assert_int_equal(top, start);
+	return count;
+}
+
+static void test_range_covers_all(void **unused)
+{
+	static const struct { unsigned long start, length, want; } cases[] = {
+		{ 0x1000, 0x1000, 32 * MIB },
+		{ 0x1000, 32 * MIB, 32 * MIB },
+		{ 0x201000, 33 * MIB, 32 * MIB },
+		{ 0x7f0000001000, 1536 * MIB + 0x3000, 32 * MIB },
+		{ 0x7f0000001000, 100 * MIB, 1 },
+		{ 0x400000, 4 * MIB, ALIGN },
+	};
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cut_all(cases[i].start, cases[i].start + cases[i].length,
+			cases[i].want);
+}
+
+static void test_range_as_long_as_wanted(void **unused)
+{
+	unsigned long top = 0x7f0000000000ul;
+
+	(void)unused;
+	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top, 32 * MIB,
+					     ALIGN), top - 32 * MIB);
+	assert_int_equal(memrescue_range_cut(top - 16 * MIB, top, 32 * MIB,
+					     ALIGN), top - 16 * MIB);
+	/* The cut is rounded down: a little longer, never shorter. */
+	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top + 0x1000,
+					     32 * MIB, ALIGN), top - 32 * MIB);
+}
+
+/* A reservation of terabytes is not cut into millions of pieces. */
+static void test_range_bounded_count(void **unused)
+{
+	unsigned long count = cut_all(0x10000000000, 0x7f0000000000, 32 * MIB);
+
+	(void)unused;
+	assert_true(count <= 10 * RANGE_MAX_PER_VMA);
+}
+
+static void test_range_top_of_address_space(void **unused)
+{
+	(void)unused;
+	cut_all(ULONG_MAX - 64 * MIB, ULONG_MAX, 32 * MIB);
+}
+
+/* Robust futexes */
+
+static void test_robust_rule(void **unused)
+{
+	static const struct {
+		struct robust_view view;
+		bool needs;
+	} cases[] = {
+		/* passed, registered, in_kernel, readable, empty */
+		{ { true, true, false, false, false }, false },
+		{ { true, true, true, true, false }, false },
+		{ { false, false, true, false, false }, false },
+		{ { false, false, false, false, false }, true },
+		{ { false, true, false, true, true }, true },
+		{ { false, true, true, false, false }, true },
+		{ { false, true, true, true, false }, true },
+		{ { false, true, true, true, true }, false },
+	};
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(memrescue_robust_needs(&cases[i].view),
+				 cases[i].needs);
+}
+
+/* Knowing less never makes it bolder. */
+static void test_robust_rule_is_careful(void **unused)
+{
+	u32 bits;
+
+	(void)unused;
+	for (bits = 0; bits < 32; bits++) {
+		struct robust_view view = {
+			.passed = bits & 1, .registered = bits & 2,
+			.in_kernel = bits & 4, .readable = bits & 8,
+			.empty = bits & 16,
+		};
+		struct robust_view less = view;
+
+		if (!memrescue_robust_needs(&view))
+			continue;
+		less.in_kernel = false;
+		assert_true(memrescue_robust_needs(&less));
+		less = view;
+		less.readable = false;
+		assert_true(memrescue_robust_needs(&less));
+		less = view;
+		less.empty = false;
+		assert_true(memrescue_robust_needs(&less));
+	}
+}
+
+static void test_robust_wait_is_stocks(void **unused)
+{
+	(void)unused;
+	assert_false(memrescue_robust_expired(0));
+	assert_false(memrescue_robust_expired(1999));
+	assert_true(memrescue_robust_expired(2000));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_state_normal_life),
+		cmocka_unit_test(test_state_drop_from_anywhere),
+		cmocka_unit_test(test_state_gone_from_anywhere),
+		cmocka_unit_test(test_state_no_way_around_waiting),
+		cmocka_unit_test(test_state_only_free_is_claimed),
+		cmocka_unit_test(test_state_out_of_range),
+		cmocka_unit_test(test_order_large_first),
+		cmocka_unit_test(test_order_nothing_starves),
+		cmocka_unit_test(test_order_never_overflows),
+		cmocka_unit_test(test_retry_grows_to_its_limit),
+		cmocka_unit_test(test_range_covers_all),
+		cmocka_unit_test(test_range_as_long_as_wanted),
+		cmocka_unit_test(test_range_bounded_count),
+		cmocka_unit_test(test_range_top_of_address_space),
+		cmocka_unit_test(test_robust_rule),
+		cmocka_unit_test(test_robust_rule_is_careful),
+		cmocka_unit_test(test_robust_wait_is_stocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Benchmarks with one victim, alternating the kernel as it is and memrescue:
+ *
+ *   stuck         killed by its cgroup's OOM, one thread in D state for 4 s
+ *   write-locked  killed by another task's OOM, one thread holds mmap_lock for writing for 4 s
+ *   killed        kill -9 from user space, one thread in D state for 4 s
+ *   exit          killed by its cgroup's OOM, and exits by itself
+ *   parallel      1.5 GiB of 4 KiB pages: one worker ("stock") against several ("memrescue")
+ */
+#include "bench.h"
+
+struct scene {
+	const char *name;
+	long mib, limit_mib;
+	enum stuck stuck;
+	enum pages pages;
+	enum { BY_ITSELF, BY_ANOTHER, BY_KILL } killed;
+};
+
+static const struct scene scenes[] = {
+	{ "stuck", 256, 300, STUCK_D, PAGES_DEFAULT, BY_ITSELF },
+	{ "write-locked", 256, 300, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_ANOTHER },
+	{ "killed", 256, 0, STUCK_D, PAGES_DEFAULT, BY_KILL },
+	{ "exit", 256, 300, STUCK_NOT, PAGES_DEFAULT, BY_ITSELF },
+	{ "parallel", 1536, 0, STUCK_D, PAGES_SMALL, BY_KILL },
+};
+
+/* The group with the limit has two below it, one for each process. */
+static struct cgroup *child_of(struct cgroup *parent, const char *name)
+{
+	char child[64];
+
+	if (cg_set(parent, "cgroup.subtree_control", "+memory"))
+		bail("%s: no memory controller below it", parent->path);
+	snprintf(child, sizeof(child), "%s/%s",
+		 strrchr(parent->path, '/') + sizeof("/mr-") - 1, name);
+	return cg_new(child);
+}
+
+static double measure(const struct scene *scene, int *bystanders)
+{
+	struct cgroup *top = cg_new("bench");
+	struct cgroup *cg = child_of(top, "victim"), *other_cg = child_of(top, "other");
+	struct victim *v, *other = NULL;
+	long long killed_us = -1;
+	double ms;
+
+	if (scene->limit_mib)
+		cg_limit_mib(top, scene->limit_mib);
+	v = victim_new(&(struct victim_how){
+		.name = "victim", .cg = cg, .mib = scene->mib,
+		.stuck = scene->stuck, .pages = scene->pages,
+		.run = scene->killed == BY_ITSELF ? victim_eat : NULL });
+	if (scene->killed == BY_ANOTHER)
+		other = victim_new(&(struct victim_how){
+			.name = "other", .cg = other_cg, .mib = 8, .run = victim_eat });
+	marks_clear();
+	if (scene->killed == BY_KILL) {
+		killed_us = now_us();
+		victim_kill(v);
+	} else {
+		victim_go(other ? other : v);
+	}
+	ms = bench_victim(v, killed_us);
+	*bystanders = scene->killed == BY_KILL ? 0 : marks_count() - 1;
+	mrt_release(v->how.holds);
+	if (other)
+		victim_free(other);
+	victim_free(v);
+	if (!mr_wait_idle())
+		bail("memrescue still has something in flight");
+	cg_remove(cg);
+	cg_remove(other_cg);
+	cg_remove(top);
+	return ms;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = bench_case(argc, argv);
+	int runs = bench_runs(argc, argv), bystanders;
+	const struct scene *scene = NULL;
+	char workers[32] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++)
+		if (!strcmp(scenes[i].name, name))
+			scene = &scenes[i];
+	if (!scene)
+		bail("no case %s", name);
+	bench_init();
+	for (int i = 0; i < 2 * runs; i++) {
+		bool memrescue = i & 1;
+		double ms;
+
+		if (!strcmp(name, "parallel")) {
+			snprintf(workers, sizeof(workers), " workers=%d", memrescue ? 2 : 1);
+			if (knob_set("max_workers", "%d", memrescue ? 2 : 1))
+				bail("max_workers cannot be set");
+			bench_mode(true);
+		} else {
+			bench_mode(memrescue);
+		}
+		ms = measure(scene, &bystanders);
+		printf("# SAMPLE case=%s mode=%s ms=%.3f bystanders=%d%s\n",
+		       name, bench_mode_name(memrescue), ms, bystanders, workers);
+	}
+	ok(true, "%s: %d pairs measured", name, runs);
+	return done();
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * No memory for memrescue: each allocation of its load fails once (with the
+ * argument "short" every fourth), and the load succeeds or ends with a clean
+ * error, and leaks nothing. And with every allocation of every worker failing,
+ * victims still are reaped: that path needs none. For kernels with
+ * CONFIG_FAULT_INJECTION, such as our debug one.
+ */
+#include <dirent.h>
+
+#include "load.h"
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define MANY		1000000L
+#define EARLY_SAMPLES	12	/* of the allocations that are not memrescue's own */
+#define VICTIM_MIB	16
+#define LIMIT_MIB	24
+
+static const char *const injectors[] = { DEBUGFS "failslab/", DEBUGFS "fail_page_alloc/" };
+
+static int set(size_t injector, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s%s", injectors[injector], name);
+	return file_exists(path) ? file_set(path, value) : 0;
+}
+
+static void prepare(void)
+{
+	int bad = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++) {
+		if (!file_exists(injectors[i]))
+			skip_all("the kernel has no fault injection (%s)", injectors[i]);
+		bad += set(i, "verbose", "0") || set(i, "ignore-gfp-wait", "N") || set(i, "ignore-gfp-highmem", "N") ||
+		       set(i, "min-order", "0") || set(i, "task-filter", "Y") || set(i, "probability", "0");
+	}
+	if (bad || file_write(FAIL_NTH, "0"))
+		bail("fault injection cannot be set up");
+}
+
+/* ---- load ---- */
+
+/* Makes the nth allocation of the load fail. @left: 0 if there was one, else what is left of @nth. */
+static int load_nth(const char *params, long nth, long *left)
+{
+	int fd = open(MEMRESCUE_KO, O_RDONLY | O_CLOEXEC), nth_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC), err = 0;
+	char text[32];
+	ssize_t len;
+
+	snprintf(text, sizeof(text), "%ld", nth);
+	if (fd < 0 || nth_fd < 0 || write(nth_fd, text, strlen(text)) < 0)
+		bail("the load cannot be prepared: %s", strerror(errno));
+	if (syscall(SYS_finit_module, fd, params, 0))
+		err = -errno;
+	len = pread(nth_fd, text, sizeof(text) - 1, 0);
+	text[len > 0 ? len : 0] = '\0';
+	*left = atol(text);
+	if (write(nth_fd, "0", 1) < 0)
+		bail("fail-nth: %s", strerror(errno));
+	close(nth_fd);
+	close(fd);
+	return err;
+}
+
+/* How many allocations a load with these parameters makes. */
+static long count_allocations(const char *params, int want)
+{
+	long left;
+	int err = load_nth(params, MANY, &left);
+
+	if (err != want)
+		bail("load %s: %s", params, strerror(-err));
+	if (!err && mr_unload())
+		bail("memrescue cannot be unloaded");
+	return MANY - left;
+}
+
+struct sweep {
+	long tried, whole, partial, refused, wrong, traces;
+};
+
+/* Every hook active, every symbol found? */
+static bool complete(void)
+{
+	struct mr_row rows[32];
+	int n, bad = 0;
+
+	n = mr_hooks(rows, ARRAY_SIZE(rows));
+	for (int i = 0; i < n; i++)
+		bad += !!strcmp(rows[i].state, "active");
+	n = mr_symbols(rows, ARRAY_SIZE(rows));
+	for (int i = 0; i < n; i++)
+		bad += strcmp(rows[i].state, "found") && strcmp(rows[i].state, "not-in-this-kernel");
+	return !bad;
+}
+
+/* Returns false when there is no such allocation. */
+static bool try_nth(struct sweep *s, long nth)
+{
+	long left;
+	int err;
+
+	log_mark();
+	err = load_nth("", nth, &left);
+	s->tried++;
+	if (!err) {
+		complete() ? s->whole++ : s->partial++;
+		s->wrong += !complete() && !log_find("memrescue: ");
+		s->wrong += !!mr_unload();
+	} else if (err == -ENOMEM || (err == -ENOENT && log_find("memrescue: "))) {
+		s->refused++;
+	} else {
+		diag("allocation %ld: error %d", nth, err);
+		s->wrong++;
+	}
+	s->traces += mr_traces();
+	return !left;
+}
+
+/* @step: 1 for each of memrescue's own allocations, 4 for every fourth. */
+static void sweep_load(int step)
+{
+	struct sweep s = { 0 };
+	long total, early;
+
+	total = count_allocations("", 0);
+	total = count_allocations("", 0);
+	early = count_allocations("records=1", -EINVAL);
+	ok(early > 0 && early < total, "load: it allocates memory");
+	diag("%ld allocations, of these %ld before memrescue's own", total, early);
+	for (long nth = 1; nth <= early; nth += early / EARLY_SAMPLES + 1)
+		try_nth(&s, nth);
+	for (long nth = early + 1; try_nth(&s, nth); nth += step)
+		;
+	diag("%ld tries: loaded %ld times, with a part turned off %ld times, refused %ld times", s.tried, s.whole,
+	     s.partial, s.refused);
+	is_eq(s.wrong, 0, "load: a failed allocation ends in a whole load, or one that says what is off, or ENOMEM");
+	is_eq(s.traces, 0, "load: nothing is left, each time");
+	is_ge(s.refused, 10, "load: allocations did fail");
+	ok(s.whole > 0, "load: the last one succeeds");
+}
+
+/* What was found is shown, and forgotten. */
+static void check_leaks(const char *name)
+{
+	static const char kmemleak[] = DEBUGFS "kmemleak";
+	static char text[16384];
+
+	if (!file_exists(kmemleak)) {
+		skip("the kernel has no kmemleak", "%s: nothing leaked", name);
+		return;
+	}
+	/* An object counts when two scans, and 5 s, passed without a pointer to it. */
+	file_write(kmemleak, "scan");
+	sleep_ms(6000);
+	file_write(kmemleak, "scan");
+	file_read(kmemleak, text, sizeof(text));
+	ok(!text[0], "%s: nothing leaked", name);
+	diag("%s", text);
+}
+
+/* ---- reaping ---- */
+
+/* Kernel threads that may come to run memrescue's work, and the one that makes new ones. */
+static bool is_worker(const char *comm)
+{
+	return !strncmp(comm, "kworker/u", 9) || !strncmp(comm, "kworker/R-memre", 15) || !strcmp(comm, "memrescue") ||
+	       !strcmp(comm, "kthreadd");
+}
+
+/* Returns how many threads fail from now on, or do not any more. */
+static int set_workers(const char *value)
+{
+	char path[64], comm[64];
+	struct dirent *d;
+	int n = 0;
+	DIR *dir = opendir("/proc");
+
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] < '1' || d->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.16s/comm", d->d_name);
+		if (file_read(path, comm, sizeof(comm)) <= 0 || !is_worker(comm))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.16s/make-it-fail", d->d_name);
+		n += !file_write(path, "%s", value);
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static void workers_recover(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++)
+		set(i, "probability", "0");
+	set_workers("0");
+}
+
+static long times_left(void)
+{
+	char path[128];
+	long sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++) {
+		snprintf(path, sizeof(path), "%stimes", injectors[i]);
+		sum += file_long(path, 0);
+	}
+	return sum;
+}
+
+static void workers_fail(void)
+{
+	at_end(END_SCENARIO, workers_recover);
+	is_ge(set_workers("1"), 2, "reaping: there are workers whose allocations can fail");
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++) {
+		set(i, "times", "1000000");
+		set(i, "probability", "100");
+	}
+}
+
+static void reap_without_memory(void)
+{
+	struct cgroup *cg = cg_new("failslab");
+	struct mr_stats before;
+	struct victim *v;
+	long times;
+
+	mr_load_fresh(MEMRESCUE_KO, "");
+	file_write(MR_REAPER "kill_min_kb", "0");
+	workers_fail();
+	times = times_left();
+	before = mr_stats();
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_kill9", .cg = cg, .mib = VICTIM_MIB, .pages = PAGES_SMALL, .stuck = STUCK_D });
+	victim_kill(v);
+	check_reaped(v, &before, "killed", "reaping without memory, kill -9");
+	victim_free(v);
+	before = mr_stats();
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_oom", .cg = cg, .mib = VICTIM_MIB, .pages = PAGES_SMALL, .stuck = STUCK_D, .run = victim_eat });
+	cg_limit_mib(cg, LIMIT_MIB);
+	victim_go(v);
+	check_reaped(v, &before, "oom", "reaping without memory, OOM");
+	victim_free(v);
+	ok(times_left() < times, "reaping without memory: allocations of the workers did fail");
+	diag("%ld of them", times - times_left());
+	workers_recover();
+	is_eq(mr_unload(), 0, "reaping without memory: memrescue can be unloaded");
+	is_eq(mr_traces(), 0, "reaping without memory: nothing is left");
+}
+
+int main(int argc, char **argv)
+{
+	if (module_loaded("memrescue") && mr_unload())
+		bail("memrescue cannot be unloaded");
+	prepare();
+	/* The kernel says so itself when it has no memory for the module's text. */
+	log_expect("failslab: (vmalloc error|page allocation failure): ");
+	sweep_load(argc > 1 && !strcmp(argv[1], "short") ? 4 : 1);
+	reap_without_memory();
+	check_leaks("in the end");
+	return done();
+}

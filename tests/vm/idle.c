@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * On a machine that is not in trouble no hook fires: the counters of all hooks
+ * stand still while processes fork, execute, fault, map, do I/O, send signals
+ * and end. No function is traced but the one that has memrescue's kprobe.
+ */
+#include "load.h"
+
+#define LOOPS	200
+
+static void child(const char *self)
+{
+	char *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	pattern_fill(p, MIB, PATTERN_KEY);
+	mprotect(p, MIB, PROT_READ);
+	munmap(p, MIB);
+	file_write("/tmp/idle", "%0*d", (int)PAGE, 0);
+	execl(self, self, "executed", NULL);
+	_exit(1);
+}
+
+static int one_loop(const char *self)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		child(self);
+	/* A signal that does not kill, and one that does (but is not SIGKILL). */
+	kill(pid, SIGCONT);
+	if (waitpid(pid, &status, 0) != pid)
+		return 0;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+}
+
+/* The functions that call a tracer are listed from the start of a line. */
+static void check_traced(void)
+{
+	char line[512];
+	int kprobed = 0, others = 0;
+	FILE *f = fopen(TRACEFS "enabled_functions", "re");
+
+	if (!f) {
+		skip("the kernel has no list of traced functions", "no function is traced but queue_oom_reaper");
+		return;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] == ' ' || line[0] == '\t' || line[0] == '\n')
+			continue;
+		if (!strncmp(line, "queue_oom_reaper ", 17)) {
+			kprobed++;
+			continue;
+		}
+		diag("traced: %s", line);
+		others++;
+	}
+	fclose(f);
+	is_eq(others, 0, "no function is traced but queue_oom_reaper");
+	is_le(kprobed, 1, "and that one once");
+}
+
+int main(int argc, char **argv)
+{
+	struct mr_row before[16], after[16];
+	int n, m, loops = 0;
+
+	if (argc > 1 && !strcmp(argv[1], "executed")) {
+		signal(SIGTERM, SIG_DFL);
+		kill(getpid(), SIGTERM);
+		_exit(1);
+	}
+	ok(mr_loaded(), "memrescue is there");
+	mr_wait_idle();
+	n = mr_hooks(before, ARRAY_SIZE(before));
+	is_ge(n, 3, "the table of hooks has rows");
+	for (int i = 0; i < LOOPS; i++)
+		loops += one_loop("/proc/self/exe");
+	unlink("/tmp/idle");
+	is_eq(loops, LOOPS, "%d processes were forked, executed and ended by SIGTERM", LOOPS);
+	m = mr_hooks(after, ARRAY_SIZE(after));
+	is_eq(m, n, "the table still has as many");
+	for (int i = 0; i < n && i < m; i++) {
+		ok(!strcmp(after[i].state, "active"), "hook %s is active", after[i].name);
+		is_eq(after[i].hits, before[i].hits, "hook %s: no hit", after[i].name);
+		is_eq(after[i].missed, before[i].missed, "hook %s: nothing missed", after[i].name);
+	}
+	check_traced();
+	/* That they would count is shown by one victim. */
+	ok(later_victim_taken(), "a victim is taken");
+	n = 0;
+	mr_hooks(after, ARRAY_SIZE(after));
+	for (int i = 0; i < m; i++)
+		n += after[i].hits > before[i].hits;
+	is_ge(n, 1, "and that is a hit");
+	return done();
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every kind of victim is taken: by memcg OOM, global OOM, sysrq-f, kill -9
+ * and cgroup.kill. Those that must be left alone are: small ones, those with
+ * oom_score_adj -1000, and all of them while the reaper is disabled.
+ */
+#include "lib.h"
+
+#define VICTIM_MIB	40
+#define LIMIT_MIB	56
+
+static struct cgroup *cg;
+
+static struct victim *stuck_victim(const char *name, int adj, unsigned int uid, void (*run)(struct victim *, void *))
+{
+	struct victim_how how = {
+		.name = name, .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D,
+		.oom_score_adj = adj, .uid = uid, .run = run,
+	};
+
+	log_mark();
+	return victim_new(&how);
+}
+
+static void oom_memcg(void)
+{
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	cg_limit_mib(cg, LIMIT_MIB);
+	v = stuck_victim("v_memcg", 7, 1234, victim_eat);
+	victim_go(v);
+	check_reaped(v, &before, "oom", "memcg OOM");
+	cg_set(cg, "memory.max", "max");
+	victim_free(v);
+}
+
+static void oom_global(void)
+{
+	struct mr_stats before = mr_stats();
+	long kills = file_key("/proc/vmstat", "oom_kill");
+	struct victim *v;
+	struct victim_how how = {
+		.name = "v_global", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .pages = PAGES_HUGE,
+		.oom_score_adj = 1000, .run = victim_eat,
+	};
+
+	log_expect(ALLOCATION_FAILURE_OF_VICTIM);
+	log_mark();
+	v = victim_new(&how);
+	victim_go(v);
+	WAIT_UNTIL(file_key("/proc/vmstat", "oom_kill") > kills, PATIENCE_MS);
+	check_reaped(v, &before, "oom", "global OOM");
+	is_eq(file_key("/proc/vmstat", "oom_kill"), kills + 1, "global OOM: one process was killed");
+	victim_free(v);
+}
+
+static void sysrq_f(void)
+{
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	if (!file_exists("/proc/sysrq-trigger")) {
+		skip("the kernel has no CONFIG_MAGIC_SYSRQ", "sysrq-f: its memory is back while it is stuck");
+		return;
+	}
+	v = stuck_victim("v_sysrq", 1000, 0, NULL);
+	file_write("/proc/sysrq-trigger", "f");
+	check_reaped(v, &before, "oom", "sysrq-f");
+	victim_free(v);
+}
+
+static void sigkill(void)
+{
+	struct mr_stats before = mr_stats();
+	struct victim *v = stuck_victim("v_kill9", -5, 4321, NULL);
+
+	victim_kill(v);
+	check_reaped(v, &before, "killed", "kill -9");
+	victim_free(v);
+}
+
+static void cgroup_kill(void)
+{
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	if (!kernel_at_least(5, 14)) {
+		skip("cgroup.kill came with 5.14", "cgroup.kill: its memory is back while it is stuck");
+		return;
+	}
+	v = stuck_victim("v_cgkill", 0, 0, NULL);
+	is_eq(cg_set(cg, "cgroup.kill", "1"), 0, "cgroup.kill: there is such a file");
+	check_reaped(v, &before, "killed", "cgroup.kill");
+	victim_free(v);
+}
+
+/*
+ * Killed before another one and still untouched when that one's memory is
+ * back: it was not merely slow.
+ */
+static void left_alone(const char *name, const struct victim_how *how, bool disabled)
+{
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(how);
+	if (disabled)
+		is_eq(knob_set("enabled", "0"), 0, "%s: the reaper can be disabled", name);
+	victim_kill(v);
+	if (disabled)
+		is_eq(knob_set("enabled", "1"), 0, "%s: the reaper can be enabled again", name);
+	ok(later_victim_taken() && mrt_held(mrt(), v->pid) > 0, "%s: a victim that comes after it is taken", name);
+	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: it is not touched", name);
+	check_gone(v, name);
+	victim_free(v);
+}
+
+int main(void)
+{
+	cg = cg_new("kinds");
+	ok(mr_loaded(), "memrescue is there");
+	oom_memcg();
+	sigkill();
+	cgroup_kill();
+	sysrq_f();
+	oom_global();
+	left_alone("below kill_min_kb", &(struct victim_how){
+		.name = "v_small", .cg = cg, .mib = 16, .stuck = STUCK_D }, false);
+	left_alone("oom_score_adj -1000", &(struct victim_how){
+		.name = "v_holy", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .oom_score_adj = -1000 }, false);
+	left_alone("disabled", &(struct victim_how){
+		.name = "v_disabled", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D }, true);
+	return done();
+}

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What memrescue does when the kernel lacks something: each lookup and each
+ * registration is made to fail (parameter fail= of the debug build). What it
+ * needs: the load fails, says why, and leaves nothing. What is optional: the
+ * rest works, and what is lost is what the table says.
+ */
+#include "load.h"
+
+#define VICTIM_MIB	16
+#define LIMIT_MIB	24
+#define ROWS		32
+
+static struct cgroup *cg;
+static struct mr_row hooks[ROWS], symbols[ROWS];
+static int nr_hooks, nr_symbols;
+
+/* The row called so, or NULL. */
+static struct mr_row *row(struct mr_row *rows, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, name) || !strcmp(rows[i].target, name))
+			return &rows[i];
+	return NULL;
+}
+
+static void read_tables(void)
+{
+	nr_hooks = mr_hooks(hooks, ROWS);
+	nr_symbols = mr_symbols(symbols, ROWS);
+}
+
+static int load_failing(const char *names)
+{
+	char params[512];
+	int err;
+
+	snprintf(params, sizeof(params), "fail=%s", names);
+	log_mark();
+	err = mr_load(MEMRESCUE_DEBUG_KO, params);
+	if (!err)
+		file_write(MR_REAPER "kill_min_kb", "%ld", VICTIM_MIB * KIB_PER_MIB / 2);
+	return err;
+}
+
+static void unload(const char *what)
+{
+	is_eq(mr_unload(), 0, "without %s: it can be unloaded", what);
+	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
+}
+
+/* ---- victims ---- */
+
+static struct victim *oom_victim(void (*setup)(struct victim *v, void *arg), void *arg)
+{
+	struct victim *v;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_oom", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = setup, .arg = arg,
+		.run = victim_eat });
+	cg_limit_mib(cg, LIMIT_MIB);
+	victim_go(v);
+	return v;
+}
+
+static void oom_is_reaped(const char *without)
+{
+	struct mr_stats before = mr_stats();
+	char name[128];
+	struct victim *v;
+
+	snprintf(name, sizeof(name), "without %s: OOM victim", without);
+	v = oom_victim(NULL, NULL);
+	check_reaped(v, &before, "oom", name);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
+}
+
+static void kill_is_reaped(const char *without)
+{
+	struct mr_stats before = mr_stats();
+	char name[128];
+	struct victim *v;
+
+	snprintf(name, sizeof(name), "without %s: kill -9", without);
+	v = victim_new(&(struct victim_how){ .name = "v_kill9", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
+	victim_kill(v);
+	check_reaped(v, &before, "killed", name);
+	victim_free(v);
+}
+
+/* ---- what is lost without a hook or a symbol ---- */
+
+static void lose_nothing(const char *what)
+{
+	oom_is_reaped(what);
+	kill_is_reaped(what);
+}
+
+/* Processes killed from user space. */
+static void lose_kill(const char *what)
+{
+	struct cgroup *own = cg_new("kill");
+	int holds = mrt_open();
+	struct victim *v;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_kill9", .cg = own, .mib = VICTIM_MIB, .stuck = STUCK_D, .holds = holds });
+	victim_kill(v);
+	oom_is_reaped(what);
+	ok(memory_there(v) && mrt_held(holds, v->pid) > 0 && !mr_stat("victims_killed"),
+	   "without %s: kill -9 before that: it is left to the kernel", what);
+	mrt_close(holds);
+	victim_free(v);
+	cg_remove(own);
+}
+
+static void *sleep_thread(void *arg)
+{
+	ioctl(*(int *)arg, MRT_SLEEP_D, 2UL * PATIENCE_MS);
+	return NULL;
+}
+
+static void start_sleeper(struct victim *v, void *arg)
+{
+	pthread_t thread;
+
+	(void)v;
+	if (pthread_create(&thread, NULL, sleep_thread, arg))
+		bail("pthread_create");
+}
+
+/* One thread holds the lock, another one keeps the address space afterwards. */
+static struct victim *locked_victim(enum stuck stuck, int lock_fd, int *sleep_fd)
+{
+	struct victim *v = victim_new(&(struct victim_how){
+		.name = "v_locked", .cg = cg, .mib = VICTIM_MIB, .stuck = stuck, .holds = lock_fd,
+		.setup = start_sleeper, .arg = sleep_fd });
+
+	if (!WAIT_UNTIL(mrt_held(*sleep_fd, v->pid) > 0, PATIENCE_MS))
+		bail("the second thread did not get stuck");
+	return v;
+}
+
+/* The kernel's reaper tries as well, and gives up; memrescue does not. */
+static void lose_claim(const char *what)
+{
+	int lock_fd = mrt_open(), sleep_fd = mrt_open();
+	struct victim *v, *eater;
+
+	lose_nothing(what);
+	v = locked_victim(STUCK_VMAS_WRITE, lock_fd, &sleep_fd);
+	eater = victim_new(&(struct victim_how){
+		.name = "v_eater", .cg = cg, .mib = 1, .oom_score_adj = -500, .run = victim_eat });
+	cg_limit_mib(cg, LIMIT_MIB);
+	victim_go(eater);
+	ok(WAIT_UNTIL(log_find("oom_reaper: unable to reap pid:%d ", v->pid), PATIENCE_MS),
+	   "without %s: the kernel's reaper tries a locked OOM victim, and gives up", what);
+	mrt_release(lock_fd);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(sleep_fd, v->pid) > 0,
+	   "without %s: memrescue reaps it when the lock is free", what);
+	mrt_close(sleep_fd);
+	mrt_close(lock_fd);
+	victim_free(eater);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
+}
+
+static void notify(struct victim *v, void *arg)
+{
+	(void)v;
+	if (ioctl(*(int *)arg, MRT_NOTIFY, 0))
+		bail("MRT_NOTIFY: %s", strerror(errno));
+}
+
+/* Victims with MMU notifiers. */
+static void lose_notified(const char *what)
+{
+	int fd = mrt_open();
+	struct victim *v;
+
+	kill_is_reaped(what);
+	v = oom_victim(notify, &fd);
+	ok(memory_back(v) && mrt_held(mrt(), v->pid) > 0,
+	   "without %s: OOM victim with an MMU notifier: its memory is back while it is stuck", what);
+	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process %d ", v->pid), PATIENCE_MS) &&
+	   !log_find("memrescue: reaped pid=%d ", v->pid), "without %s: by the kernel's reaper", what);
+	is_eq(mr_stat("given_back"), 1, "without %s: memrescue has given it back", what);
+	mrt_release(mrt());
+	victim_free(v);
+	mrt_close(fd);
+	cg_set(cg, "memory.max", "max");
+}
+
+/* Victims whose mmap_lock is held for writing, until it is free. */
+static void lose_locked(const char *what)
+{
+	int lock_fd = mrt_open(), sleep_fd = mrt_open();
+	struct victim *v;
+
+	v = locked_victim(STUCK_MMAP_WRITE, lock_fd, &sleep_fd);
+	victim_kill(v);
+	ok(later_victim_taken() && memory_there(v), "without %s: a write-locked victim has to wait", what);
+	mrt_release(lock_fd);
+	ok(memory_back(v) && mrt_held(sleep_fd, v->pid) > 0, "without %s: until the lock is free", what);
+	mrt_close(sleep_fd);
+	mrt_close(lock_fd);
+	victim_free(v);
+	/* Its memory is back before it is counted. */
+	mr_wait_idle();
+	lose_nothing(what);
+}
+
+/* The wchan in the report of a stuck victim. */
+static void lose_wchan(const char *what)
+{
+	struct victim *v;
+
+	kill_is_reaped(what);
+	file_write(MR_REAPER "stuck_report_ms", "100");
+	v = victim_new(&(struct victim_how){ .name = "v_stuck", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
+	victim_kill(v);
+	ok(WAIT_UNTIL(log_find("memrescue: stuck pid=%d ", v->pid), PATIENCE_MS) &&
+	   strstr(log_find("memrescue: stuck pid=%d ", v->pid), " wchan=0x0"),
+	   "without %s: a stuck victim is reported without it", what);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
+static const struct {
+	const char *name;
+	void (*check)(const char *what);
+} losses[] = {
+	{ "mark_victim", lose_nothing },
+	{ "queue_oom_reaper", lose_claim },
+	{ "signal_generate", lose_kill },
+	{ "__oom_reap_task_mm", lose_notified },
+	{ "lock_vma_under_rcu", lose_locked },
+	{ "get_wchan", lose_wchan },
+};
+
+static void check_loss(const char *what)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(losses); i++) {
+		if (strcmp(losses[i].name, what))
+			continue;
+		losses[i].check(what);
+		return;
+	}
+	ok(false, "without %s: there is a check of what is lost", what);
+}
+
+/* ---- one after the other ---- */
+
+static void check_needed(const char *what)
+{
+	is_eq(load_failing(what), -ENOENT, "without %s, which is needed: the load fails", what);
+	ok(log_find("memrescue: symbol %s is missing", what), "without %s: the log says so", what);
+	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
+}
+
+/* The rows that are not as they were when nothing failed. */
+static int rows_changed(const char *what, const struct mr_row *was, int n, const struct mr_row *is, const char *lost)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < n; i++) {
+		bool this = !strcmp(is[i].name, what) || !strcmp(is[i].target, what);
+
+		if (!strcmp(is[i].state, this ? lost : was[i].state))
+			continue;
+		diag("%s is %s", is[i].name, is[i].state);
+		wrong++;
+	}
+	return wrong;
+}
+
+static void check_optional(const char *what)
+{
+	struct mr_row now_hooks[ROWS], now_symbols[ROWS];
+
+	if (!is_eq(load_failing(what), 0, "without %s, which is optional: it can be loaded", what))
+		return;
+	is_eq(mr_hooks(now_hooks, ROWS), nr_hooks, "without %s: the table of hooks is whole", what);
+	is_eq(mr_symbols(now_symbols, ROWS), nr_symbols, "without %s: so is that of symbols", what);
+	is_eq(rows_changed(what, hooks, nr_hooks, now_hooks, "failed(-2)") +
+	      rows_changed(what, symbols, nr_symbols, now_symbols, "missing"), 0,
+	      "without %s: its row says so, the others are as ever", what);
+	ok(log_find("memrescue: symbol %s is missing", what) || log_find("(%s) is off (-2)", what),
+	   "without %s: the log says so", what);
+	check_loss(what);
+	unload(what);
+}
+
+static void check_each(void)
+{
+	for (int i = 0; i < nr_symbols; i++) {
+		if (!strcmp(symbols[i].state, "not-in-this-kernel"))
+			diag("%s: not in this kernel", symbols[i].name);
+		else if (!strcmp(symbols[i].need, "needed"))
+			check_needed(symbols[i].name);
+		else
+			check_optional(symbols[i].name);
+	}
+	for (int i = 0; i < nr_hooks; i++)
+		if (!row(symbols, nr_symbols, hooks[i].target))
+			check_optional(hooks[i].target);
+}
+
+static void check_complete(void)
+{
+	int bad = 0, needed = 0;
+
+	/* A name that only begins like one of them. */
+	if (load_failing("queue_oom,zap,nonsense"))
+		bail("memrescue cannot be loaded");
+	read_tables();
+	for (int i = 0; i < nr_hooks; i++)
+		bad += strcmp(hooks[i].state, "active") || strcmp(hooks[i].need, "optional");
+	for (int i = 0; i < nr_symbols; i++) {
+		needed += !strcmp(symbols[i].need, "needed");
+		bad += strcmp(symbols[i].state, "found") && strcmp(symbols[i].state, "not-in-this-kernel");
+	}
+	is_eq(bad, 0, "without nothing: every hook is active, every symbol found");
+	is_ge(needed, 1, "without nothing: there is a symbol that is needed");
+	lose_nothing("nothing");
+	unload("nothing");
+}
+
+/* ---- several at once ---- */
+
+static void check_lookup(void)
+{
+	const char *what = "kallsyms_lookup_name";
+	int err = load_failing(what), wrong = 0, needed_err = 0;
+
+	ok(log_find("memrescue: kallsyms_lookup_name: no kprobe (-2)"), "without %s: the log says so", what);
+	for (int i = 0; i < nr_symbols; i++)
+		if (!strcmp(symbols[i].need, "needed") && !kernel_exports(symbols[i].name))
+			needed_err = -ENOENT;
+	is_eq(err, needed_err, "without %s: %s", what,
+	      needed_err ? "the load fails, because what it needs is not exported" : "it can be loaded");
+	if (!err) {
+		read_tables();
+		for (int i = 0; i < nr_symbols; i++)
+			if (strcmp(symbols[i].state, "not-in-this-kernel"))
+				wrong += kernel_exports(symbols[i].name) != !strcmp(symbols[i].state, "found");
+		is_eq(wrong, 0, "without %s: just what the kernel exports is found", what);
+		lose_nothing(what);
+		unload(what);
+	}
+	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
+}
+
+static void check_no_oom_hook(void)
+{
+	const char *what = "mark_victim,queue_oom_reaper";
+
+	is_eq(load_failing(what), 0, "without %s: it can be loaded", what);
+	/* The OOM killer kills by SIGKILL as well. */
+	lose_nothing(what);
+	unload(what);
+}
+
+static void check_nothing_left(const char *what, const char *fail, const char *log)
+{
+	is_eq(load_failing(fail), -ENOENT, "without %s: the load fails", what);
+	ok(!log || log_find("%s", log), "without %s: the log says so", what);
+	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
+}
+
+static void check_kprobes_off(void)
+{
+	const char *what = "kprobes (turned off)";
+	struct mr_row *queued;
+
+	if (file_set(DEBUGFS "kprobes/enabled", "0")) {
+		skip("the kernel has no switch for kprobes", "without %s", what);
+		return;
+	}
+	is_eq(load_failing(""), 0, "without %s: it can be loaded", what);
+	lose_nothing(what);
+	read_tables();
+	queued = row(hooks, nr_hooks, "queue_oom_reaper");
+	ok(queued && !queued->hits, "without %s: the kprobe is not hit", what);
+	unload(what);
+	is_eq(load_failing(""), 0, "without %s: it can be loaded again", what);
+	file_write(DEBUGFS "kprobes/enabled", "1");
+	lose_nothing("kprobes at first");
+	read_tables();
+	queued = row(hooks, nr_hooks, "queue_oom_reaper");
+	ok(queued && queued->hits == 1, "without kprobes at first: the kprobe is hit when they are on");
+	unload("kprobes at first");
+}
+
+/* ---- parameters ---- */
+
+static void check_records(void)
+{
+	static const char *const bad[] = { "0", "15", "65537", "4294967295", "-1", "1024x", "" };
+	static const char *const good[] = { "16", "65536" };
+	char params[64];
+	long wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(params, sizeof(params), "records=%s", bad[i]);
+		if (mr_load(MEMRESCUE_KO, params) != -EINVAL || mr_traces()) {
+			diag("%s", params);
+			wrong++;
+		}
+	}
+	is_eq(wrong, 0, "records: EINVAL for what is out of range or no number, and nothing is left");
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(params, sizeof(params), "records=%s", good[i]);
+		wrong += mr_load(MEMRESCUE_KO, params) ||
+			 file_long("/sys/module/memrescue/parameters/records", -1) != atol(good[i]) || mr_unload();
+	}
+	is_eq(wrong, 0, "records: the smallest and the largest number are taken");
+}
+
+static void check_twice(void)
+{
+	is_eq(mr_load(MEMRESCUE_KO, ""), 0, "twice: the first load");
+	is_eq(mr_load(MEMRESCUE_KO, ""), -EEXIST, "twice: the second one fails");
+	is_eq(mr_load(MEMRESCUE_DEBUG_KO, ""), -EEXIST, "twice: so does that of the debug build");
+	is_eq(mr_stat("enabled"), 1, "twice: the first one is still there");
+	is_eq(mr_unload(), 0, "twice: and can be unloaded");
+	is_eq(mr_traces(), 0, "twice: nothing is left");
+}
+
+int main(void)
+{
+	if (module_loaded("memrescue") && mr_unload())
+		bail("memrescue cannot be unloaded");
+	if (!file_exists(MEMRESCUE_DEBUG_KO))
+		bail("there is no " MEMRESCUE_DEBUG_KO);
+	cg = cg_new("loadfail");
+	check_complete();
+	check_each();
+	check_lookup();
+	check_no_oom_hook();
+	check_nothing_left("any hook", "mark_victim,queue_oom_reaper,signal_generate", "memrescue: no hook could be attached");
+	check_nothing_left("misc_register", "misc_register", NULL);
+	check_kprobes_off();
+	check_records();
+	check_twice();
+	return done();
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What kind of memory is taken and what is not: a victim's private memory goes
+ * (small and huge pages, mlocked, registered with userfaultfd, watched by an
+ * MMU notifier); its VM_PFNMAP, hugetlb and shared mappings stay, and so does
+ * the copy of a child that it forked.
+ */
+#include <linux/userfaultfd.h>
+
+#include "lib.h"
+
+#define VICTIM_MIB	40
+#define SHARED_LEN	(4 * MIB)
+#define HUGE_LEN	(4 * MIB)
+#define PFN_LEN		(MRT_PFN_PAGES * PAGE)
+#define KEY_SHARED	0x7368617265640000ULL
+
+static struct cgroup *cg;
+
+/* Addresses in the victim, written by it. */
+struct places {
+	char *pfn, *huge, *shared, *file;
+};
+
+static struct places *places;
+static int pfn_fd, shared_fd;
+
+static void *map(size_t len, int flags, int fd)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void map_others(struct victim *v, void *arg)
+{
+	(void)v;
+	(void)arg;
+	places->pfn = map(PFN_LEN, MAP_SHARED, pfn_fd);
+	places->shared = map(SHARED_LEN, MAP_SHARED, shared_fd);
+	places->huge = map(HUGE_LEN, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+	places->file = map(SHARED_LEN, MAP_PRIVATE, shared_fd);
+	if (!places->pfn || !places->shared || !places->file)
+		bail("victim: mmap: %s", strerror(errno));
+	pattern_fill(places->shared, SHARED_LEN, KEY_SHARED);
+	/* Private copies of half of the file. */
+	pattern_fill(places->file, SHARED_LEN / 2, PATTERN_KEY);
+	if (places->huge)
+		memset(places->huge, 1, HUGE_LEN);
+	pattern_fill(places->pfn, PFN_LEN, PATTERN_KEY);
+}
+
+/* VM_PFNMAP pages do not show in the pagemap: a kernel thread looks at them. */
+static void watch_pfn(struct victim *v, void *arg)
+{
+	struct mrt_borrow b = { .addr = (uintptr_t)places->pfn, .len = PFN_LEN, .key = PATTERN_KEY };
+
+	v->sh->word[0] = ioctl(*(int *)arg, MRT_BORROW_MM, &b) ? -errno : 1;
+}
+
+/* Pages of the victim's that are mapped or swapped, by its pagemap. */
+static long pages_there(int pagemap, const char *at, size_t len)
+{
+	long n = 0;
+
+	for (size_t off = 0; off < len; off += PAGE) {
+		uint64_t entry = 0;
+
+		if (pread(pagemap, &entry, sizeof(entry), ((uintptr_t)at + off) / PAGE * 8) != sizeof(entry))
+			return -1;
+		n += (entry >> 62) != 0;
+	}
+	return n;
+}
+
+static void others_stay(void)
+{
+	const char *name = "other mappings";
+	struct mrt_borrow_report r = { 0 };
+	struct victim *v;
+	char path[64], *ours;
+	int pagemap, watch_fd = mrt_open();
+
+	file_set("/proc/sys/vm/nr_hugepages", "4");
+	pfn_fd = mrt_open();
+	shared_fd = memfd_create("shared", MFD_CLOEXEC);
+	if (shared_fd < 0 || ftruncate(shared_fd, SHARED_LEN))
+		bail("memfd: %s", strerror(errno));
+	ours = map(SHARED_LEN, MAP_SHARED, shared_fd);
+	places = map(PAGE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_mappings", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = map_others,
+		.run = watch_pfn, .arg = &watch_fd });
+	victim_go(v);
+	if (!WAIT_UNTIL(v->sh->word[0], PATIENCE_MS) || v->sh->word[0] < 0)
+		bail("MRT_BORROW_MM: %s", strerror(-v->sh->word[0]));
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", v->pid);
+	pagemap = open(path, O_RDONLY);
+	is_eq(pages_there(pagemap, v->sh->mem, VICTIM_MIB * MIB), VICTIM_MIB * 256, "%s: the test sees what is mapped", name);
+	victim_kill(v);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(v->how.holds, v->pid) > 0,
+	   "%s: the victim is reaped while it is stuck", name);
+	is_eq(pages_there(pagemap, v->sh->mem, VICTIM_MIB * MIB), 0, "%s: its private memory is gone, all of it", name);
+	is_eq(pages_there(pagemap, places->file, SHARED_LEN / 2), 0, "%s: and its private copies of a file", name);
+	is_eq(pages_there(pagemap, places->shared, SHARED_LEN), SHARED_LEN / PAGE, "%s: shared memory stays mapped", name);
+	if (places->huge)
+		is_eq(pages_there(pagemap, places->huge, HUGE_LEN), HUGE_LEN / PAGE, "%s: hugetlb pages stay mapped", name);
+	else
+		skip("no hugetlb pages", "%s: hugetlb pages stay mapped", name);
+	ioctl(watch_fd, MRT_BORROW_STOP, &r);
+	ok(r.good && !r.efault && !r.wrong, "%s: VM_PFNMAP pages stay mapped", name);
+	is_eq(ioctl(pfn_fd, MRT_PFN_CHECK, 0), 0, "%s: VM_PFNMAP pages are intact", name);
+	for (size_t off = 0; off < SHARED_LEN; off += PAGE)
+		*(uint64_t *)(ours + off) ^= (uintptr_t)(places->shared + off) ^ (uintptr_t)(ours + off);
+	is_eq(pattern_bad(ours, SHARED_LEN, KEY_SHARED), 0, "%s: shared memory is intact for others", name);
+	munmap(ours, SHARED_LEN);
+	close(shared_fd);
+	close(pagemap);
+	check_gone(v, name);
+	victim_free(v);
+	mrt_close(watch_fd);
+	mrt_close(pfn_fd);
+	file_set("/proc/sys/vm/nr_hugepages", "0");
+}
+
+/* The child's pages are its parent's until one of them writes. */
+static void fork_copy(struct victim *v, void *arg)
+{
+	pid_t pid = fork();
+
+	(void)arg;
+	if (pid)
+		return;
+	v->sh->word[0] = getpid();
+	while (!v->sh->word[1])
+		usleep(1000);
+	v->sh->word[2] = pattern_bad(v->sh->mem, v->how.mib * MIB, PATTERN_KEY) + 1;
+	_exit(0);
+}
+
+static void forked_child(void)
+{
+	const char *name = "forked child";
+	struct victim *v;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_parent", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = fork_copy });
+	victim_go(v);
+	WAIT_UNTIL(v->sh->word[0], PATIENCE_MS);
+	victim_kill(v);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS), "%s: the parent is reaped", name);
+	ok(memory_there(v), "%s: the pages that the child still has are not freed", name);
+	v->sh->word[1] = 1;
+	ok(WAIT_UNTIL(v->sh->word[2], PATIENCE_MS), "%s: the child lives", name);
+	is_eq(v->sh->word[2] - 1, 0, "%s: its memory is intact", name);
+	WAIT_UNTIL(waitpid(v->sh->word[0], NULL, WNOHANG) == v->sh->word[0], PATIENCE_MS);
+	check_gone(v, name);
+	victim_free(v);
+}
+
+static void plain(const char *name, enum pages pages)
+{
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_plain", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .pages = pages });
+	if (pages == PAGES_HUGE) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", v->pid);
+		is_ge(file_key(path, "AnonHugePages:"), VICTIM_MIB * KIB_PER_MIB / 2, "%s: it has them", name);
+	}
+	victim_kill(v);
+	check_reaped(v, &before, "killed", name);
+	victim_free(v);
+}
+
+static void huge_pages(void)
+{
+	if (file_exists("/sys/kernel/mm/transparent_hugepage/enabled"))
+		plain("huge pages", PAGES_HUGE);
+	else
+		skip("the kernel has no transparent huge pages", "huge pages: it has them");
+}
+
+static void lock_all(struct victim *v, void *arg)
+{
+	(void)v;
+	(void)arg;
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		bail("mlockall: %s", strerror(errno));
+}
+
+/* Up to 5.17 the kernel's own reaper leaves locked memory to the exit. */
+static void mlocked(void)
+{
+	const char *name = "mlocked";
+	long locked = meminfo_kib("Mlocked");
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_mlocked", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = lock_all });
+	victim_kill(v);
+	if (kernel_at_least(5, 18)) {
+		check_reaped(v, &before, "killed", name);
+	} else {
+		ok(later_victim_taken(), "%s: a victim that comes after it is taken", name);
+		check_gone(v, name);
+	}
+	ok(WAIT_UNTIL(meminfo_kib("Mlocked") <= locked + 256, PATIENCE_MS), "%s: the count of locked pages is back", name);
+	victim_free(v);
+}
+
+static void *uffd_fault(void *arg)
+{
+	return (void *)(uintptr_t)*(volatile char *)arg;
+}
+
+/* Memory that is there, and a thread that waits for a page that never comes. */
+static void uffd_register(struct victim *v, void *arg)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	char *hole = map(MIB, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	pthread_t thread;
+
+	(void)arg;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
+		v->sh->word[0] = -1;
+		return;
+	}
+	reg.range.start = (uintptr_t)hole;
+	reg.range.len = MIB;
+	if (ioctl(fd, UFFDIO_REGISTER, &reg))
+		bail("victim: UFFDIO_REGISTER: %s", strerror(errno));
+	reg.range.start = (uintptr_t)v->sh->mem;
+	reg.range.len = v->how.mib * MIB;
+	if (ioctl(fd, UFFDIO_REGISTER, &reg))
+		bail("victim: UFFDIO_REGISTER: %s", strerror(errno));
+	if (pthread_create(&thread, NULL, uffd_fault, hole))
+		bail("victim: pthread_create");
+	v->sh->word[0] = 1;
+}
+
+static void userfaultfd(void)
+{
+	const char *name = "userfaultfd";
+	struct mr_stats before;
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_uffd", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = uffd_register });
+	victim_go(v);
+	WAIT_UNTIL(v->sh->word[0], PATIENCE_MS);
+	if (v->sh->word[0] < 0) {
+		skip("the kernel has no userfaultfd", "%s: its memory is back while it is stuck", name);
+		victim_free(v);
+		return;
+	}
+	sleep_ms(10);
+	before = mr_stats();
+	victim_kill(v);
+	check_reaped(v, &before, "killed", name);
+	victim_free(v);
+}
+
+static void watch(struct victim *v, void *arg)
+{
+	(void)arg;
+	v->sh->word[0] = ioctl(pfn_fd, MRT_NOTIFY, v->sh->word[1]) ? -errno : 1;
+}
+
+/* @refuse: that many of the non-blocking calls are refused first. */
+static void notifier(const char *name, long refuse)
+{
+	struct mrt_notify_report was, is;
+	struct mr_stats before = mr_stats();
+	struct victim *v;
+
+	pfn_fd = mrt_open();
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_watched", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = watch });
+	v->sh->word[1] = refuse;
+	victim_go(v);
+	WAIT_UNTIL(v->sh->word[0], PATIENCE_MS);
+	if (v->sh->word[0] == -EOPNOTSUPP) {
+		skip("the kernel has no CONFIG_MMU_NOTIFIER", "%s: its memory is back while it is stuck", name);
+		victim_free(v);
+		return;
+	}
+	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &was);
+	victim_kill(v);
+	ok(memory_back(v), "%s: memory is back", name);
+	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
+	diag("%s: %llu invalidations, %llu ended, %llu without blocking, %llu refused", name,
+	     (unsigned long long)(is.starts - was.starts), (unsigned long long)(is.ends - was.ends),
+	     (unsigned long long)(is.nonblock - was.nonblock), (unsigned long long)(is.refused - was.refused));
+	ok(is.nonblock > was.nonblock, "%s: its watcher was told, without being made to wait", name);
+	is_eq(is.refused, refuse, "%s: it refused %ld times", name, refuse);
+	if (!refuse)
+		ok(WAIT_UNTIL(!ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is) && is.starts == is.ends, PATIENCE_MS),
+		   "%s: each invalidation that began has ended", name);
+	/* The one after the refusals must have been memrescue's own. */
+	check_reaped(v, &before, "killed", name);
+	mrt_close(pfn_fd);
+	victim_free(v);
+}
+
+int main(void)
+{
+	cg = cg_new("mappings");
+	ok(mr_loaded(), "memrescue is there");
+	plain("4 KiB pages", PAGES_SMALL);
+	huge_pages();
+	others_stay();
+	forked_child();
+	mlocked();
+	userfaultfd();
+	notifier("MMU notifier", 0);
+	notifier("MMU notifier that refuses", 3);
+	return done();
+}

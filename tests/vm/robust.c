@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Robust futexes: whoever waits for a lock whose owner is killed must be told
+ * (EOWNERDEAD), although the owner's memory, in which the kernel finds the list
+ * of its locks, is reaped at once. One thousand kills; more with soak=N.
+ */
+#include <linux/futex.h>
+
+#include "lib.h"
+
+#define KILLS		1000
+#define MUTEXES		8
+#define LOST_MS		10000	/* a waiter that is not woken by then is lost */
+#define RAW_ENTRIES	32
+#define PRIVATE_LEN	(MIB / 2)
+
+/* Shared by owner, waiter and test; below 4 GiB, for the 32-bit list. */
+struct shared {
+	_Atomic int ready;
+	_Atomic int locked;
+	pthread_mutex_t mutex[MUTEXES];
+	char pad[PAGE - (sizeof(pthread_mutex_t) * MUTEXES + 2 * sizeof(int)) % PAGE];
+	struct {
+		_Atomic uint32_t futex;
+		char pad[PAGE - sizeof(uint32_t)];
+	} raw[RAW_ENTRIES];
+};
+
+static struct shared *sh;
+
+/* The waiter is a thread of the test; mutex < 0: a raw futex. */
+static struct {
+	_Atomic int go, done;
+	int mutexes;
+	bool raw, may_be_free;
+	int lost;
+} waiter;
+
+static unsigned int seed = 1;
+
+static unsigned int rnd(unsigned int n)
+{
+	return rand_r(&seed) % n;
+}
+
+/* ---- waiting ---- */
+
+static struct timespec in_ms(long ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+static bool wait_mutex(pthread_mutex_t *m)
+{
+	struct timespec ts = in_ms(LOST_MS);
+	int err = pthread_mutex_timedlock(m, &ts);
+
+	if (err == EOWNERDEAD)
+		pthread_mutex_consistent(m);
+	if (err == EOWNERDEAD || !err)
+		pthread_mutex_unlock(m);
+	return err == EOWNERDEAD || (!err && waiter.may_be_free);
+}
+
+static bool wait_raw(_Atomic uint32_t *futex)
+{
+	long long end = now_us() + LOST_MS * 1000LL;
+
+	for (;;) {
+		struct timespec ts = { .tv_sec = 1 };
+		uint32_t value = *futex;
+
+		if (value & FUTEX_OWNER_DIED)
+			return true;
+		if (now_us() > end)
+			return false;
+		/* The wake-up counts, not the value found by looking again. */
+		if (syscall(SYS_futex, futex, FUTEX_WAIT, value, &ts, NULL, 0) && errno == ETIMEDOUT)
+			return false;
+	}
+}
+
+static void *waiter_thread(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		while (!waiter.go)
+			usleep(50);
+		waiter.go = 0;
+		if (waiter.raw)
+			for (int i = 0; i < RAW_ENTRIES; i++)
+				waiter.lost += !wait_raw(&sh->raw[i].futex);
+		else
+			for (int i = 0; i < waiter.mutexes; i++)
+				waiter.lost += !wait_mutex(&sh->mutex[i]);
+		waiter.done = 1;
+	}
+	return NULL;
+}
+
+/* ---- owners ---- */
+
+static void lock_all(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		if (pthread_mutex_lock(&sh->mutex[i]))
+			_exit(97);
+}
+
+static void use_memory(void)
+{
+	char *p = mmap(NULL, PRIVATE_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	pattern_fill(p, PRIVATE_LEN, PATTERN_KEY);
+}
+
+static void owner_one(void)
+{
+	lock_all(0, 1);
+}
+
+static void owner_many(void)
+{
+	lock_all(0, MUTEXES);
+}
+
+/* The list leads through private memory: each shared lock lies behind a private one. */
+static void owner_mixed(void)
+{
+	pthread_mutexattr_t attr;
+	char *p = mmap(NULL, MUTEXES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	for (int i = 0; i < MUTEXES; i++) {
+		pthread_mutex_t *m = (pthread_mutex_t *)(p + i * PAGE);
+
+		lock_all(i, i + 1);
+		pthread_mutex_init(m, &attr);
+		pthread_mutex_lock(m);
+	}
+}
+
+static void *d_thread(void *arg)
+{
+	ioctl(mrt(), MRT_SLEEP_D, 2UL * PATIENCE_MS);
+	return arg;
+}
+
+static void in_thread(void *(*fn)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, fn, arg))
+		_exit(96);
+}
+
+static void owner_beside_d(void)
+{
+	lock_all(0, MUTEXES);
+	in_thread(d_thread, NULL);
+}
+
+static void *d_owner_thread(void *arg)
+{
+	lock_all(0, MUTEXES);
+	ioctl(mrt(), MRT_SLEEP_D, 2UL * PATIENCE_MS);
+	return arg;
+}
+
+static void owner_in_d(void)
+{
+	in_thread(d_owner_thread, NULL);
+}
+
+static void *lock_two_thread(void *arg)
+{
+	long i = (long)arg;
+
+	lock_all(2 * i, 2 * i + 2);
+	sh->locked++;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void owner_threads(void)
+{
+	for (long i = 0; i < MUTEXES / 2; i++)
+		in_thread(lock_two_thread, (void *)i);
+	while (sh->locked < MUTEXES / 2)
+		usleep(50);
+}
+
+/* Killed somewhere in lock or unlock: an operation may be pending. */
+static void owner_loop(void)
+{
+	sh->ready = 1;
+	for (;;) {
+		for (int i = 0; i < MUTEXES; i++)
+			lock_all(i, i + 1);
+		for (int i = MUTEXES; i-- > 0;)
+			pthread_mutex_unlock(&sh->mutex[i]);
+	}
+}
+
+/* A list made by hand: its entries are private, one on each page; its futexes are shared. */
+static void owner_raw(void)
+{
+	static struct robust_list_head head;
+	char *p = mmap(NULL, RAW_ENTRIES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct robust_list *last = &head.list;
+
+	head.futex_offset = (char *)&sh->raw[0].futex - p;
+	for (int i = 0; i < RAW_ENTRIES; i++) {
+		struct robust_list *entry = (struct robust_list *)(p + i * PAGE);
+
+		sh->raw[i].futex = getpid() | FUTEX_WAITERS;
+		last->next = entry;
+		last = entry;
+	}
+	last->next = &head.list;
+	if (syscall(SYS_set_robust_list, &head, sizeof(head)))
+		_exit(95);
+}
+
+/* The same by the 32-bit system call (a 64-bit process may call it). */
+struct robust_head32 {
+	uint32_t next;
+	int32_t futex_offset;
+	uint32_t pending;
+};
+
+static long set_robust_list32(struct robust_head32 *head)
+{
+	long ret;
+
+	asm volatile("int $0x80" : "=a"(ret) : "a"(311L), "b"(head), "c"(sizeof(*head))
+		     : "memory", "r8", "r9", "r10", "r11");
+	return (int)ret;
+}
+
+static void owner_raw32(void)
+{
+	char *p = mmap(NULL, (RAW_ENTRIES + 1) * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	struct robust_head32 *head = (struct robust_head32 *)(p + RAW_ENTRIES * PAGE);
+	uint32_t *last = &head->next;
+
+	head->futex_offset = (char *)&sh->raw[0].futex - p;
+	for (int i = 0; i < RAW_ENTRIES; i++) {
+		uint32_t *entry = (uint32_t *)(p + i * PAGE);
+
+		sh->raw[i].futex = getpid() | FUTEX_WAITERS;
+		*last = (uintptr_t)entry;
+		last = entry;
+	}
+	*last = (uintptr_t)head;
+	if (set_robust_list32(head))
+		_exit(95);
+}
+
+static bool has_compat(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+		_exit(set_robust_list32((struct robust_head32 *)p) ? 1 : 0);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* ---- the cases ---- */
+
+static const struct robust_case {
+	const char *name;
+	void (*owner)(void);
+	int mutexes;		/* locked by the owner; 0: raw futexes */
+	bool d;			/* a thread of it is held in D state */
+	bool holds_in_d;	/* ... and has the locks */
+	bool loop;
+	int share;		/* of all kills, percent */
+} cases[] = {
+	{ .name = "one lock", .owner = owner_one, .mutexes = 1, .share = 10 },
+	{ .name = "eight locks", .owner = owner_many, .mutexes = MUTEXES, .share = 10 },
+	{ .name = "list through private memory", .owner = owner_mixed, .mutexes = MUTEXES, .share = 15 },
+	{ .name = "owner beside a thread in D state", .owner = owner_beside_d, .mutexes = MUTEXES, .d = true, .share = 15 },
+	{ .name = "owner in D state", .owner = owner_in_d, .mutexes = MUTEXES, .d = true, .holds_in_d = true, .share = 15 },
+	{ .name = "four owners in one process", .owner = owner_threads, .mutexes = MUTEXES, .share = 10 },
+	{ .name = "in the middle of lock or unlock", .owner = owner_loop, .mutexes = MUTEXES, .loop = true, .share = 10 },
+	{ .name = "32 entries on private pages", .owner = owner_raw, .share = 10 },
+	{ .name = "32-bit list", .owner = owner_raw32, .share = 5 },
+};
+
+static void init_mutexes(void)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	for (int i = 0; i < MUTEXES; i++)
+		pthread_mutex_init(&sh->mutex[i], &attr);
+	sh->ready = 0;
+	sh->locked = 0;
+}
+
+static void owner_main(const struct robust_case *c)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "v_owner");
+	file_write("/proc/self/oom_score_adj", "0");
+	use_memory();
+	c->owner();
+	sh->ready = 1;
+	for (;;)
+		pause();
+}
+
+/* The waiter sleeps in the kernel on the first of them. */
+static bool someone_waits(const struct robust_case *c)
+{
+	if (!c->mutexes || c->loop)
+		return true;
+	return (unsigned int)sh->mutex[0].__data.__lock & FUTEX_WAITERS;
+}
+
+static void one_kill(const struct robust_case *c)
+{
+	long reaped, victims;
+	pid_t pid;
+
+	init_mutexes();
+	pid = fork();
+	if (!pid)
+		owner_main(c);
+	if (!WAIT_UNTIL(sh->ready == 1 || waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS) || !sh->ready)
+		bail("%s: the owner did not get its locks", c->name);
+	if (c->d && !WAIT_UNTIL(mrt_held(mrt(), pid) > 0, PATIENCE_MS))
+		bail("%s: no thread in D state", c->name);
+	waiter.mutexes = c->mutexes;
+	waiter.raw = !c->mutexes;
+	waiter.may_be_free = c->loop;
+	waiter.done = 0;
+	/* In the loop case the waiter would take part in the race for the lock. */
+	if (!c->loop) {
+		waiter.go = 1;
+		if (!WAIT_UNTIL(someone_waits(c), PATIENCE_MS))
+			bail("%s: the waiter does not wait", c->name);
+	}
+	usleep(rnd(2000));
+	reaped = mr_stat("reaped");
+	victims = mr_stat("victims_killed");
+	kill(pid, SIGKILL);
+	if (c->loop)
+		waiter.go = 1;
+	if (c->holds_in_d) {
+		/* memrescue looks at it; then much less than the stock reaper's delay. */
+		WAIT_UNTIL(mr_stat("victims_killed") > victims, PATIENCE_MS);
+		usleep(rnd(20000));
+		mrt_release(mrt());
+	}
+	if (c->d && !c->holds_in_d)
+		WAIT_UNTIL(mr_stat("reaped") > reaped, PATIENCE_MS);
+	if (!WAIT_UNTIL(waiter.done, MUTEXES * LOST_MS + PATIENCE_MS))
+		bail("%s: the waiter is stuck", c->name);
+	mrt_release(mrt());
+	if (!WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS))
+		bail("%s: the owner does not end", c->name);
+}
+
+/* Hits and misses of all hooks of signals. */
+static void signal_hook(long *hits, long *missed)
+{
+	struct mr_row rows[16];
+	int n = mr_hooks(rows, ARRAY_SIZE(rows));
+
+	*hits = *missed = 0;
+	for (int i = 0; i < n; i++) {
+		if (!strstr(rows[i].target, "signal_generate"))
+			continue;
+		*hits += rows[i].hits;
+		*missed += rows[i].missed;
+	}
+}
+
+static long run_case(const struct robust_case *c, long n)
+{
+	struct mr_stats before = mr_stats(), after;
+	long kills = 0;
+
+	waiter.lost = 0;
+	while (kills < n && waiter.lost < 3) {
+		one_kill(c);
+		kills++;
+	}
+	is_eq(waiter.lost, 0, "%s: %ld kills, no waiter is lost", c->name, n);
+	mr_wait_idle();
+	after = mr_stats();
+	if (c->d)
+		is_eq(after.victims_killed - before.victims_killed, kills, "%s: each was a victim", c->name);
+	diag("%ld victims, %ld reaped", after.victims_killed - before.victims_killed, after.reaped - before.reaped);
+	return kills;
+}
+
+int main(int argc, char **argv)
+{
+	long kills = KILLS * soak_factor(argc, argv), all = 0;
+	long hits, missed, hits_before, missed_before;
+	pthread_t thread;
+
+	ok(mr_loaded(), "memrescue is there");
+	mrt();
+	seed = now_us();
+	diag("seed %u", seed);
+	knob_set("kill_min_kb", "0");
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (sh == MAP_FAILED || pthread_create(&thread, NULL, waiter_thread, NULL))
+		bail("cannot start: %s", strerror(errno));
+	log_mark();
+	signal_hook(&hits_before, &missed_before);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct robust_case *c = &cases[i];
+
+		if (c->owner == owner_raw32 && !has_compat())
+			skip("the kernel has no 32-bit system calls", "%s: no waiter is lost", c->name);
+		else
+			all += run_case(c, kills * c->share / 100);
+	}
+	signal_hook(&hits, &missed);
+	ok(hits - hits_before >= all && missed == missed_before, "memrescue was told of all %ld kills", all);
+	ok(mr_wait_idle(), "nothing is in flight afterwards");
+	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
+	return done();
+}
