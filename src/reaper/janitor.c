@@ -90,7 +90,7 @@ static void print_stuck(const struct victim *v, struct task_struct *thread,
 static void report_stuck(struct victim *v)
 {
 	bool returned = READ_ONCE(v->state) == VICTIM_RETURNED;
-	bool hide = READ_ONCE(v->oom) && !returned;
+	bool oom = READ_ONCE(v->oom);
 	struct task_struct *thread = find_stuck_thread(v);
 
 	atomic_long_inc(&memrescue_reaper_stats.stuck);
@@ -100,11 +100,12 @@ static void report_stuck(struct victim *v)
 	 * Let the OOM killer choose the next one, and go on trying. The stack
 	 * may take long to print: nobody waits for it.
 	 */
-	if (hide)
+	if (oom)
 		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
 	sched_show_task(thread);
 	put_task_struct(thread);
-	if (hide && READ_ONCE(memrescue_reaper_knobs.stuck_panic))
+	if (oom && !returned &&
+	    READ_ONCE(memrescue_reaper_knobs.stuck_panic))
 		panic("memrescue: victim %d (%s) keeps its memory", v->pid,
 		      v->comm);
 }
@@ -129,9 +130,11 @@ void memrescue_give_back(struct victim *v)
 	WRITE_ONCE(r->giver, NULL);
 }
 
+/* Of an OOM victim, exit_mmap() says so: see memrescue_hide(). */
 static bool is_gone(const struct victim *v)
 {
-	return !atomic_read(&v->mm->mm_users);
+	return !atomic_read(&v->mm->mm_users) &&
+	       (!v->oom || compat_mm_flag(v->mm, MMF_OOM_SKIP));
 }
 
 static bool is_overdue(const struct victim *v)

@@ -243,7 +243,7 @@ static void merge(struct victim *into, struct victim *v)
 	into->oom = true;
 	into->reported = false;
 	if (into->state == VICTIM_RETURNED)
-		compat_mm_flag_set(into->mm, MMF_OOM_SKIP);
+		memrescue_hide(into);
 }
 
 /* Returns true if the record goes on as a victim of its own. */

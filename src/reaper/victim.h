@@ -161,6 +161,7 @@ unsigned int memrescue_zap_step(struct victim *v);
 void memrescue_work_kick(void);
 void memrescue_worker(struct work_struct *work);
 void memrescue_retry(struct work_struct *work);
+void memrescue_hide(struct victim *v);
 u64 memrescue_us_between(u64 from_ns, u64 to_ns);
 u64 memrescue_waited_ms(const struct victim *v);
 

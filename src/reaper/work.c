@@ -186,6 +186,23 @@ static void count_done(struct victim *v)
 	}
 }
 
+/**
+ * memrescue_hide() - if this victim was not enough, choose another
+ * @v: an OOM victim, nothing of which is left to zap
+ *
+ * Like the kernel's reaper. But once nobody uses the mm, exit_mmap() is at it
+ * and may still hold pages that it has unmapped and not freed. It sets the flag
+ * itself, later; earlier, somebody would be killed although they are coming.
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_hide(struct victim *v)
+{
+	lockdep_assert_held(&memrescue_reaper.lock);
+	if (atomic_read(&v->mm->mm_users))
+		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
+}
+
 /* The victim's memory is back. Context: reaper.lock held, no worker uses it. */
 static void finish(struct victim *v, unsigned int event)
 {
@@ -198,9 +215,8 @@ static void finish(struct victim *v, unsigned int event)
 	v->freed_pages = had > has ? had - has : 0;
 	v->log = true;
 	v->attempts = 0;
-	/* Like the kernel's reaper: if this was not enough, choose another. */
 	if (v->oom)
-		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
+		memrescue_hide(v);
 	count_done(v);
 	memrescue_arm(&memrescue_reaper.janitor, 0);
 }
