@@ -197,8 +197,7 @@ static bool daemon_stopped(void)
 	return state && state[2] == 'T';
 }
 
-/* A thread that is in D state after SIGKILL cannot be anything but the fault. */
-static bool in_d_state(pid_t pid)
+static bool thread_in_d_state(pid_t pid)
 {
 	for (pid_t tid = pid; tid < pid + 64; tid++) {
 		char path[64], text[512];
@@ -212,6 +211,15 @@ static bool in_d_state(pid_t pid)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * A thread that is in D state after SIGKILL cannot be anything but the fault. It
+ * gets there by way of a killable sleep, which the SIGKILL ends.
+ */
+static bool in_d_state(pid_t pid)
+{
+	return WAIT_UNTIL(thread_in_d_state(pid), PATIENCE_MS);
 }
 
 static void fuse_victim(const char *name, bool oom)

@@ -89,17 +89,28 @@ static void sixteen_groups(void)
 	is_eq(mr_stats().victims - before.victims, GROUPS, "16 cgroups: every victim is counted");
 	is_eq(log_count("oom_reaper: reaped process"), 0, "16 cgroups: the stock reaper took none");
 
-	mrt_release(locked_fd);
-	ok(WAIT_UNTIL(neighbours[0]->sh->word[0], PATIENCE_MS), "16 cgroups: the first one's neighbour is served when it lets go");
-	mrt_release(sleep_fd);
 	for (int i = 0; i < GROUPS; i++) {
 		killed += cg_key(cgs[i], "memory.events", "oom_kill");
 		alive += victim_exists(neighbours[i]);
-		victim_free(victims[i]);
-		victim_free(neighbours[i]);
 	}
 	is_eq(killed, GROUPS, "16 cgroups: one kill in each");
 	is_eq(alive, GROUPS, "16 cgroups: no bystander was killed");
+
+	/*
+	 * The first victim exits by itself now, and its neighbour stands in the
+	 * OOM killer. exit_mmap() sets MMF_OOM_SKIP before it has freed what it
+	 * unmapped, so the kernel may take the neighbour too, with memrescue or
+	 * without: see docs/reaper.md.
+	 */
+	mrt_release(locked_fd);
+	ok(victim_wait_exit(victims[0]), "16 cgroups: the first victim ends when it lets go");
+	ok(WAIT_UNTIL(neighbours[0]->sh->word[0] || !victim_exists(neighbours[0]), PATIENCE_MS),
+	   "16 cgroups: and its cgroup is blocked no more");
+	mrt_release(sleep_fd);
+	for (int i = 0; i < GROUPS; i++) {
+		victim_free(victims[i]);
+		victim_free(neighbours[i]);
+	}
 	ok(mr_wait_idle(), "16 cgroups: nothing is in flight afterwards");
 	for (int i = 0; i < GROUPS; i++)
 		cg_remove(cgs[i]);
