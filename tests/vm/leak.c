@@ -32,6 +32,15 @@ static long percpu_free_kib(void)
 	return pages * (PAGE / 1024);
 }
 
+/*
+ * On the debug kernel KASAN keeps freed slab objects in quarantine, megabytes
+ * of them; there kmemleak tells whether one of them is lost.
+ */
+static long quarantine_kib(void)
+{
+	return file_exists("/sys/kernel/debug/kmemleak") ? meminfo_kib("SUnreclaim") : 0;
+}
+
 static struct machine machine(void)
 {
 	sync();
@@ -39,7 +48,7 @@ static struct machine machine(void)
 	/* Folds the counters that each CPU keeps. */
 	file_write("/proc/sys/vm/stat_refresh", "1");
 	return (struct machine){
-		.free = meminfo_kib("MemFree") + percpu_free_kib(),
+		.free = meminfo_kib("MemFree") + percpu_free_kib() + quarantine_kib(),
 		.anon = meminfo_kib("AnonPages"),
 		.page_tables = meminfo_kib("PageTables"),
 		.unreclaimable = meminfo_kib("SUnreclaim"),

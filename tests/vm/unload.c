@@ -342,6 +342,7 @@ static void storm_hotplug(void)
 	const char *name = "CPU hotplug";
 	long bad = 0, before;
 	struct storm *s;
+	int times;
 
 	if (!file_exists(online)) {
 		skip("there is no second CPU that can be taken away", "%s: in a storm", name);
@@ -351,13 +352,14 @@ static void storm_hotplug(void)
 	log_mark();
 	s = storm_begin();
 	before = mr_stat("victims");
-	for (int i = 0; i < hotplugs; i++) {
+	/* On a slow kernel there are few victims in that time: go on until there were some. */
+	for (times = 0; times < hotplugs || (times < 20 * hotplugs && mr_stat("victims") < before + hotplugs); times++) {
 		bad += !!file_set(online, "0");
 		sleep_ms(50);
 		bad += !!file_set(online, "1");
 		sleep_ms(50);
 	}
-	is_eq(bad, 0, "%s: a CPU goes and comes %d times", name, hotplugs);
+	is_eq(bad, 0, "%s: a CPU goes and comes, at least %d times", name, hotplugs);
 	is_ge(mr_stat("victims"), before + hotplugs, "%s: victims are taken meanwhile", name);
 	storm_end(s, name);
 	check_settled(name);
