@@ -13,6 +13,8 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define MANY		1000000L
 #define EARLY_SAMPLES	12	/* of the allocations that are not memrescue's own */
+/* It is on the stack while other parts of the kernel prepare for a new module. */
+#define NOTIFIERS	"blocking_notifier_call_chain_robust"
 #define VICTIM_MIB	16
 #define LIMIT_MIB	24
 
@@ -24,6 +26,15 @@ static int set(size_t injector, const char *name, const char *value)
 
 	snprintf(path, sizeof(path), "%s%s", injectors[injector], name);
 	return file_exists(path) ? file_set(path, value) : 0;
+}
+
+/* CONFIG_FAULT_INJECTION_STACKTRACE_FILTER */
+static bool can_filter(size_t injector)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%sreject-start", injectors[injector]);
+	return file_exists(path);
 }
 
 static void prepare(void)
@@ -38,6 +49,48 @@ static void prepare(void)
 	}
 	if (bad || file_write(FAIL_NTH, "0"))
 		bail("fault injection cannot be set up");
+}
+
+/* Where a function of the kernel begins and ends; false if there is none. */
+static bool find_function(const char *name, unsigned long *start, unsigned long *end)
+{
+	char line[512], found[256];
+	unsigned long addr;
+	FILE *f = fopen("/proc/kallsyms", "re");
+
+	*start = 0;
+	*end = 0;
+	while (f && !*end && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx %*s %255s", &addr, found) != 2)
+			continue;
+		if (!*start && !strcmp(found, name))
+			*start = addr;
+		else if (*start && addr > *start)
+			*end = addr;
+	}
+	if (f)
+		fclose(f);
+	return *end;
+}
+
+/*
+ * The kernel's trace events, jump labels and static calls print a WARNING of
+ * their own when they have no memory for a module that comes, and load it all
+ * the same. That is not what is tested here: those allocations do not fail.
+ */
+static void spare_notifiers(void)
+{
+	char start_text[32], end_text[32];
+	unsigned long start, end;
+
+	if (!find_function(NOTIFIERS, &start, &end))
+		bail("the kernel has no function " NOTIFIERS);
+	snprintf(start_text, sizeof(start_text), "%lu", start);
+	snprintf(end_text, sizeof(end_text), "%lu", end);
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++)
+		if (set(i, "stacktrace-depth", "32") || set(i, "reject-start", start_text) ||
+		    set(i, "reject-end", end_text) || !can_filter(i))
+			bail("fault injection cannot be told which allocations to spare");
 }
 
 /* ---- load ---- */
@@ -166,7 +219,7 @@ static void check_leaks(const char *name)
 /* Kernel threads that may come to run memrescue's work, and the one that makes new ones. */
 static bool is_worker(const char *comm)
 {
-	return !strncmp(comm, "kworker/u", 9) || !strncmp(comm, "kworker/R-memre", 15) || !strcmp(comm, "memrescue") ||
+	return !strncmp(comm, "kworker/u", 9) || !strncmp(comm, "kworker/R-memre", 15) || !strncmp(comm, "memrescue", 9) ||
 	       !strcmp(comm, "kthreadd");
 }
 
@@ -259,6 +312,7 @@ int main(int argc, char **argv)
 	if (module_loaded("memrescue") && mr_unload())
 		bail("memrescue cannot be unloaded");
 	prepare();
+	spare_notifiers();
 	/* The kernel says so itself when it has no memory for the module's text. */
 	log_expect("failslab: (vmalloc error|page allocation failure): ");
 	sweep_load(argc > 1 && !strcmp(argv[1], "short") ? 4 : 1);
