@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # What `make` leaves for headers and for a target, that a warning is an error only for a target, and the builds with clang.
 set -euo pipefail
-# shellcheck source=tests/static/lib.sh
-. "$(dirname "$0")/static/lib.sh"
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../scripts/lib.sh"
 

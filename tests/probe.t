@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # src/compat/probe.sh with small probes of its own, compiled for user space: what it answers, and when it stops the build.
 set -euo pipefail
-# shellcheck source=tests/static/lib.sh
-. "$(dirname "$0")/static/lib.sh"
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 cd "$scratch"
 printf 'static void f(int x) {}\nvoid (*p)(int) = f;\n' >sanity.c

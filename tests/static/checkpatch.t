@@ -11,8 +11,8 @@
 #   user space     rules that ask for the kernel's own types, macros, functions and names, which programs do not have;
 #                  lines may have 132 columns, and what a test prints is not broken
 set -euo pipefail
-# shellcheck source=tests/static/lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 MODULE=FILE_PATH_CHANGES,MACRO_ARG_REUSE
 COMPAT=$MODULE,LINUX_VERSION_CODE

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # No module that has been built calls a looked-up kernel function through a
-# pointer: see scripts/check-indirect.
+# pointer: see tests/static/check-indirect.
 use strict;
 use warnings;
 use FindBin;
@@ -10,10 +10,10 @@ use lib $FindBin::Bin;
 use StaticCheck;
 use Test::More;
 
-my $script = top() . '/scripts/check-indirect';
+my $script = top() . '/tests/static/check-indirect';
 my @compilers = ('gcc -mindirect-branch=thunk-extern', 'gcc', 'clang -mretpoline -mretpoline-external-thunk');
 
-# What scripts/check-indirect says about a piece of C.
+# What tests/static/check-indirect says about a piece of C.
 sub verdict
 {
 	my ($compiler, $code) = @_;

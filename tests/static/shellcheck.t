@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # No shell script of the tree gives shellcheck cause to complain.
 set -euo pipefail
-# shellcheck source=tests/static/lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 # Files that are shell by their name or their first line.
 shell_files()

@@ -4,8 +4,8 @@
 #
 # Debian's sparse may be older than the kernel: what it says about the kernel's own headers is left out.
 set -euo pipefail
-# shellcheck source=tests/static/lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 # check DIRECTORY OBJECT: what sparse says about files of DIRECTORY, while OBJECT is built there; says so if sparse saw none
 check()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# TAP for the static checks written in bash; to be sourced.
+# TAP for the tests on the host that are written in bash; to be sourced.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # for the tests that source this file
-TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 count=0
