@@ -114,6 +114,9 @@ is((output('python3', '-c', $python, "$dir/c.json"))[1], "6.12-x c 200.1 3 [2000
 put('samples', join("\n", @samples[0, 1, 2, 3]) . "\n");
 like((output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/c.json"))[1], qr/stock_ms=1500\.25 memrescue_ms=9\.5 ratio=157\.9 runs=2/,
 	'bench-result: an even number of runs');
+put('samples', join("\n", map { s/killed/bystanders/r } @samples) . "\n");
+like((output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/c.json"))[1], qr/stock_bystanders=3 memrescue_bystanders=0/,
+	'bench-result: bystanders are not averaged away');
 put('samples', $samples[0] . "\n");
 ($status, $text) = output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/none.json");
 isnt($status, 0, 'bench-result: it fails without a sample of each mode');

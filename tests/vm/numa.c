@@ -90,7 +90,7 @@ static void both_nodes(void)
 int main(void)
 {
 	if (!file_exists("/sys/devices/system/node/node1"))
-		skip_all("there is only one memory node");
+		bail("there is only one memory node; boot with numa=fake=2");
 	ok(mr_loaded(), "memrescue is there");
 	oom_cpuset();
 	both_nodes();
