@@ -16,21 +16,24 @@
  * memrescue_order_weight() - how urgent a victim is
  * @pages: pages its end is expected to free
  * @waited_ms: milliseconds since it was marked
+ * @tried: the last try did not succeed
  *
- * What frees most comes first, until it has waited for ORDER_AGED_MS: from
- * then on the oldest comes first, so that a stream of large victims cannot
- * starve a small one.
+ * Those that have waited for ORDER_AGED_MS come first, the oldest of them
+ * before the others, so that no stream of new victims can starve one. Then
+ * those that may succeed at once, then those that did not: in both, what frees
+ * most comes first.
  *
  * Context: any.
  * Return: the weight; larger comes first; neither 0 nor the largest number.
  */
-static inline u64 memrescue_order_weight(u64 pages, u64 waited_ms)
+static inline u64 memrescue_order_weight(u64 pages, u64 waited_ms, bool tried)
 {
-	const u64 aged = 1ull << 62;
+	const u64 aged = 1ull << 62, fresh = 1ull << 61;
 
 	if (waited_ms >= ORDER_AGED_MS)
 		return waited_ms < aged ? aged + waited_ms : aged * 2;
-	return pages < aged ? pages + 1 : aged;
+	pages = pages < fresh - 1 ? pages + 1 : fresh - 1;
+	return tried ? pages : fresh + pages;
 }
 
 /**

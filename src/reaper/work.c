@@ -128,22 +128,16 @@ static bool is_due(const struct victim *v)
 	return !v->workers;
 }
 
-/*
- * New records first: until one is adopted nobody knows what it is. Then those
- * that were never tried, however many others are tried again and again.
- */
+/* New records first: until one is adopted nobody knows what it is. */
 static u64 weight_of(const struct victim *v, u64 now_ns)
 {
-	const u64 untried = 1ull << 63;
-	u64 waited_ms, weight;
+	u64 waited_us = memrescue_us_between(v->marked_ns, now_ns);
 
 	if (v->state == VICTIM_QUEUED)
 		return U64_MAX;
-	waited_ms = div_u64(memrescue_us_between(v->marked_ns, now_ns),
-			    USEC_PER_MSEC);
-	weight = memrescue_order_weight(v->rss_pages + v->swap_pages,
-					waited_ms);
-	return v->attempts ? weight : weight | untried;
+	return memrescue_order_weight(v->rss_pages + v->swap_pages,
+				      div_u64(waited_us, USEC_PER_MSEC),
+				      v->attempts);
 }
 
 /* Context: reaper.lock held. Sets @more if another worker would find work. */

@@ -110,30 +110,46 @@ static void test_state_out_of_range(void **unused)
 static void test_order_large_first(void **unused)
 {
 	(void)unused;
-	assert_true(memrescue_order_weight(1000, 0) >
-		    memrescue_order_weight(999, 0));
-	assert_true(memrescue_order_weight(1, 0) >
-		    memrescue_order_weight(0, 0));
-	assert_true(memrescue_order_weight(0, 0) > 0);
+	assert_true(memrescue_order_weight(1000, 0, false) >
+		    memrescue_order_weight(999, 0, false));
+	assert_true(memrescue_order_weight(1, 0, true) >
+		    memrescue_order_weight(0, 0, true));
+	assert_true(memrescue_order_weight(0, 0, true) > 0);
 }
 
-/* However large the fresh ones are, one that waited comes before them. */
-static void test_order_nothing_starves(void **unused)
+/* What could not be done just now comes after what was not tried yet. */
+static void test_order_tried_later(void **unused)
 {
 	(void)unused;
-	assert_true(memrescue_order_weight(0, ORDER_AGED_MS) >
-		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1));
-	assert_true(memrescue_order_weight(0, 2 * ORDER_AGED_MS) >
-		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS));
+	assert_true(memrescue_order_weight(0, 0, false) >
+		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1, true));
+}
+
+/*
+ * However many and large the fresh ones are, one that waited comes before them,
+ * whether it was tried or not.
+ */
+static void test_order_nothing_starves(void **unused)
+{
+	static const bool tried[] = { false, true };
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < 2; i++) {
+		assert_true(memrescue_order_weight(0, ORDER_AGED_MS, tried[i]) >
+			    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1, false));
+		assert_true(memrescue_order_weight(0, 2 * ORDER_AGED_MS, tried[i]) >
+			    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS, false));
+	}
 }
 
 static void test_order_never_overflows(void **unused)
 {
-	u64 most = memrescue_order_weight(UINT64_MAX, UINT64_MAX);
+	u64 most = memrescue_order_weight(UINT64_MAX, UINT64_MAX, false);
 
 	(void)unused;
-	assert_true(most >= memrescue_order_weight(UINT64_MAX, 0));
-	assert_true(most >= memrescue_order_weight(0, UINT64_MAX));
+	assert_true(most >= memrescue_order_weight(UINT64_MAX, 0, false));
+	assert_true(most >= memrescue_order_weight(0, UINT64_MAX, true));
 	/* Above all of them: the weight of a record nobody has looked at. */
 	assert_true(most < UINT64_MAX);
 }
@@ -295,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_state_only_free_is_claimed),
 		cmocka_unit_test(test_state_out_of_range),
 		cmocka_unit_test(test_order_large_first),
+		cmocka_unit_test(test_order_tried_later),
 		cmocka_unit_test(test_order_nothing_starves),
 		cmocka_unit_test(test_order_never_overflows),
 		cmocka_unit_test(test_retry_grows_to_its_limit),
