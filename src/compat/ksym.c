@@ -9,6 +9,7 @@
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/string.h>
 #include "compat/fault.h"
 #include "compat/ksym.h"
@@ -74,6 +75,14 @@ KSYM_BIND(memrescue_wchan)
 KSYM_BIND(memrescue_lock_vma)
 #endif
 
+/* The lock under which the kernel chooses victims; NULL: not found. */
+static struct mutex *found_oom_lock;
+
+static void bind_oom_lock(unsigned long addr)
+{
+	found_oom_lock = (struct mutex *)addr;
+}
+
 struct ksym {
 	const char *name;
 	const char *loss;		/* what is lost without it */
@@ -110,6 +119,11 @@ static struct ksym ksyms[KSYM_COUNT] = {
 		.name = "get_wchan",
 		.loss = "the report of a stuck victim has no wchan",
 		.bind = bind_memrescue_wchan,
+	},
+	[KSYM_OOM_LOCK] = {
+		.name = "oom_lock",
+		.loss = "at the moment when a victim's memory is back the OOM killer may take another one",
+		.bind = bind_oom_lock,
 	},
 };
 
@@ -224,4 +238,30 @@ ssize_t memrescue_ksym_table(char *buf, size_t size)
 				 sym->loss);
 	}
 	return len;
+}
+
+/**
+ * memrescue_oom_trylock() - keep the OOM killer from choosing a victim
+ *
+ * The kernel looks whether there is memory, and chooses a victim if there is
+ * none, with this lock held.
+ *
+ * Context: process context. Does not sleep.
+ * Return: false if somebody else holds it. True without an effect where the
+ * lock was not found.
+ */
+bool memrescue_oom_trylock(void)
+{
+	return !found_oom_lock || mutex_trylock(found_oom_lock);
+}
+
+/**
+ * memrescue_oom_unlock() - undo memrescue_oom_trylock()
+ *
+ * Context: the same task.
+ */
+void memrescue_oom_unlock(void)
+{
+	if (found_oom_lock)
+		mutex_unlock(found_oom_lock);
 }

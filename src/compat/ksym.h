@@ -60,10 +60,13 @@ DECLARE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
 #define KSYM_QUEUE_REAPER	2u
 #define KSYM_LOCK_VMA		3u
 #define KSYM_WCHAN		4u
-#define KSYM_COUNT		5u
+#define KSYM_OOM_LOCK		5u
+#define KSYM_COUNT		6u
 
 int memrescue_ksym_init(void);
 bool memrescue_ksym_has(unsigned int sym);
 ssize_t memrescue_ksym_table(char *buf, size_t size);
+bool memrescue_oom_trylock(void);
+void memrescue_oom_unlock(void);
 
 #endif

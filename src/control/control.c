@@ -5,6 +5,7 @@
  *
  * Context: process context, may sleep.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -110,7 +111,11 @@ int memrescue_control_init(void)
 {
 	int err = memrescue_fault("misc_register");
 
-	return err ? err : misc_register(&device);
+	if (!err)
+		err = misc_register(&device);
+	if (err)
+		pr_err("the device cannot be registered (%d)\n", err);
+	return err;
 }
 
 /**

@@ -97,8 +97,10 @@ COUNTER(reaped);
 COUNTER(reaped_pages);
 COUNTER(skipped);
 COUNTER(exited);
+COUNTER(delayed);
 COUNTER(stuck);
 COUNTER(overflow);
+COUNTER(unlogged);
 COUNTER(given_back);
 
 static ssize_t victims_show(struct device *dev, struct device_attribute *attr,
@@ -158,8 +160,10 @@ static struct attribute *reaper_attrs[] = {
 	&counter_reaped_pages.attr.attr,
 	&counter_skipped.attr.attr,
 	&counter_exited.attr.attr,
+	&counter_delayed.attr.attr,
 	&counter_stuck.attr.attr,
 	&counter_overflow.attr.attr,
+	&counter_unlogged.attr.attr,
 	&counter_given_back.attr.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_exiting.attr,

@@ -24,41 +24,63 @@
 #include "reaper/robust_rule.h"
 #include "reaper/victim.h"
 
-/* Context: the process's sighand lock held. */
-static unsigned int check_killed(struct task_struct *process,
+/* What is asked about robust futexes. */
+#define ROBUST_IGNORE	0u
+#define ROBUST_LOOK	1u	/* is there a list that may be needed? */
+#define ROBUST_READ	2u	/* does one of them hold a lock? */
+
+/* Context: the process's sighand lock held; @thread is any of its threads. */
+static unsigned int check_killed(struct task_struct *thread,
 				 struct mm_struct *mm)
 {
-	struct signal_struct *sig = process->signal;
+	struct signal_struct *sig = thread->signal;
 
 	if (compat_dumps_core(sig, mm))
-		return STEP_WAIT;
+		return STEP_DUMPS;
 	if (sig->flags & SIGNAL_GROUP_EXIT)
 		return STEP_MORE;
-	if (thread_group_empty(process) && (process->flags & PF_EXITING))
+	if (thread_group_empty(thread) && (thread->flags & PF_EXITING))
 		return STEP_MORE;
 	return STEP_SHARED;
+}
+
+/*
+ * A thread of the process that has not been released yet, or NULL: then its
+ * parent has taken note of its end.
+ */
+static struct task_struct *find_thread(struct task_struct *process)
+{
+	struct task_struct *thread;
+
+	if (rcu_access_pointer(process->sighand))
+		return process;
+	for_each_thread(process, thread)
+		if (rcu_access_pointer(thread->sighand))
+			return thread;
+	return NULL;
 }
 
 /*
  * The lock makes sure that a SIGKILL that is seen has reached every thread. It
  * is only tried: whoever holds it may be printing.
  * Context: within rcu_read_lock(). Returns STEP_MORE when it is dying for sure,
- * STEP_SHARED when it lives for sure, else STEP_WAIT.
+ * STEP_SHARED when it lives for sure, STEP_DUMPS, else STEP_WAIT.
  */
 static unsigned int check_dying(struct task_struct *process,
 				struct mm_struct *mm)
 {
-	struct sighand_struct *sighand = rcu_dereference(process->sighand);
+	struct task_struct *thread = find_thread(process);
+	struct sighand_struct *sighand;
 	unsigned int step = STEP_WAIT;
 	unsigned long flags;
 
-	/* None: its parent has taken note of its end. */
-	if (!sighand)
+	if (!thread)
 		return STEP_MORE;
-	if (!spin_trylock_irqsave(&sighand->siglock, flags))
+	sighand = rcu_dereference(thread->sighand);
+	if (!sighand || !spin_trylock_irqsave(&sighand->siglock, flags))
 		return STEP_WAIT;
-	if (rcu_access_pointer(process->sighand) == sighand)
-		step = check_killed(process, mm);
+	if (rcu_access_pointer(thread->sighand) == sighand)
+		step = check_killed(thread, mm);
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 	return step;
 }
@@ -75,9 +97,9 @@ static int count_users(struct task_struct *process, struct mm_struct *mm)
 	return users;
 }
 
-/* Context: within rcu_read_lock(). Returns STEP_MORE, _WAIT, _SHARED, _LEAVE. */
+/* Context: within rcu_read_lock(). Returns STEP_MORE, _WAIT, _SHARED, _DUMPS, _LEAVE. */
 static unsigned int check_process(struct task_struct *process,
-				  struct mm_struct *mm, bool robust)
+				  struct mm_struct *mm, unsigned int robust)
 {
 	unsigned int step;
 
@@ -88,13 +110,14 @@ static unsigned int check_process(struct task_struct *process,
 	    READ_ONCE(process->signal->oom_score_adj) == OOM_SCORE_ADJ_MIN)
 		return STEP_LEAVE;
 	step = check_dying(process, mm);
-	if (step == STEP_MORE && robust && memrescue_robust_held(process, mm))
+	if (step == STEP_MORE && robust != ROBUST_IGNORE &&
+	    memrescue_robust_held(process, mm, robust == ROBUST_READ))
 		return STEP_WAIT;
 	return step;
 }
 
 /* Like check_process(), for every other process that uses the mm. */
-static unsigned int check_sharers(struct victim *v, bool robust)
+static unsigned int check_sharers(struct victim *v, unsigned int robust)
 {
 	struct task_struct *process;
 	unsigned int step;
@@ -110,8 +133,8 @@ static unsigned int check_sharers(struct victim *v, bool robust)
 	return STEP_MORE;
 }
 
-/* With @robust, the caller holds one reference to the users of the mm. */
-static unsigned int check_all(struct victim *v, bool robust)
+/* With ROBUST_READ, the caller holds one reference to the users of the mm. */
+static unsigned int check_all(struct victim *v, unsigned int robust)
 {
 	unsigned int step = STEP_MORE;
 	int users, all;
@@ -128,7 +151,7 @@ static unsigned int check_all(struct victim *v, bool robust)
 	if (users)
 		step = check_process(v->task, v->mm, robust);
 	/* Others may use it only if there are more users than its threads. */
-	if (step == STEP_MORE && all > users + robust)
+	if (step == STEP_MORE && all > users + (robust == ROBUST_READ))
 		step = check_sharers(v, robust);
 	rcu_read_unlock();
 	/*
@@ -142,7 +165,9 @@ static unsigned int check_all(struct victim *v, bool robust)
 
 /*
  * With the mm in use by this worker, lists can be read from user memory. When
- * every thread has left the mm, none needs its list any more.
+ * every thread has left the mm, none needs its list any more. The mm is
+ * borrowed only where it must be: meanwhile the kernel takes this worker for a
+ * user that lives on, and its last user cannot free it by itself.
  */
 static unsigned int check_robust(struct victim *v)
 {
@@ -151,7 +176,7 @@ static unsigned int check_robust(struct victim *v)
 	if (!mmget_not_zero(v->mm))
 		return STEP_MORE;
 	kthread_use_mm(v->mm);
-	step = check_all(v, true);
+	step = check_all(v, ROBUST_READ);
 	kthread_unuse_mm(v->mm);
 	mmput_async(v->mm);
 	return step;
@@ -165,27 +190,52 @@ static bool has_had_grace(const struct victim *v)
 	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
 }
 
+/*
+ * What must not be touched. An OOM victim is given to the kernel's own reaper,
+ * which is less particular, at once or when a dump has had the time that it
+ * would give it: otherwise its memory would stay, and another would be killed.
+ */
+static unsigned int refuse(const struct victim *v, unsigned int step)
+{
+	if (step == STEP_DUMPS &&
+	    (!v->oom || memrescue_waited_ms(v) < ROBUST_WAIT_MS))
+		return STEP_WAIT;
+	if (v->oom && (step == STEP_DUMPS || step == STEP_LEAVE))
+		return STEP_KERNEL;
+	return step;
+}
+
 /**
  * memrescue_eligible() - may the victim's address space be touched?
  * @v: record in state VICTIM_WAITING, held by this worker
  *
  * Context: worker.
- * Return: STEP_MORE yes, STEP_WAIT not yet, STEP_LEAVE never, STEP_GONE the
- * kernel is freeing it by itself and could not be made to wait.
+ * Return: STEP_MORE yes, STEP_WAIT not yet, STEP_LEAVE never, STEP_KERNEL leave
+ * it to the kernel's own reaper, STEP_GONE the kernel is freeing it by itself and
+ * could not be made to wait.
  */
 unsigned int memrescue_eligible(struct victim *v)
 {
 	unsigned int step;
+	bool grace = true;
 
 	/* Cheap and without an effect on anybody; then thoroughly. */
-	step = check_all(v, false);
+	step = check_all(v, ROBUST_IGNORE);
 	if (step == STEP_MORE && !v->stopped_ns) {
 		memrescue_robust_stop(v->mm);
 		v->stopped_ns = ktime_get_mono_fast_ns();
 	}
-	if (step == STEP_MORE && !has_had_grace(v))
-		step = check_robust(v);
-	if (step == STEP_MORE && !compat_exit_shall_wait(v->mm))
-		step = STEP_GONE;
-	return step;
+	if (step == STEP_MORE && !has_had_grace(v)) {
+		grace = false;
+		step = check_all(v, ROBUST_LOOK);
+		if (step == STEP_WAIT)
+			step = check_robust(v);
+	}
+	if (step != STEP_MORE)
+		return refuse(v, step);
+	if (!compat_exit_shall_wait(v->mm))
+		return STEP_GONE;
+	if (grace)
+		atomic_long_inc(&memrescue_reaper_stats.delayed);
+	return STEP_MORE;
 }

@@ -7,9 +7,10 @@
  * the log lines and reports stuck victims, in this order: only the latter take
  * time, on a slow console. Only the janitor frees a record that was adopted.
  *
- * Context: reaper.wq. Lock order: see victim.h.
+ * Context: reaper.late_wq. Lock order: see victim.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/bitmap.h>
 #include <linux/cred.h>
 #include <linux/kernel.h>
 #include <linux/sched/debug.h>
@@ -120,7 +121,8 @@ void memrescue_give_back(struct victim *v)
 {
 	struct reaper *r = &memrescue_reaper;
 
-	if (!v->claimed)
+	/* One that is hidden from the OOM killer it would not take. */
+	if (!v->claimed || compat_mm_flag(v->mm, MMF_OOM_SKIP))
 		return;
 	atomic_long_inc(&memrescue_reaper_stats.given_back);
 	compat_mm_flag_clear(v->mm, MMF_OOM_REAP_QUEUED);
@@ -144,10 +146,17 @@ static bool is_overdue(const struct victim *v)
 }
 
 /* Context: reaper.lock held. */
-static unsigned int chore_of_returned(const struct victim *v)
+static unsigned int chore_of_returned(const struct victim *v, bool crowded)
 {
-	if (v->log)
+	/*
+	 * A line takes milliseconds on a slow console: whoever kills faster than
+	 * that must not use up the records.
+	 */
+	if (v->log && (v->oom || !crowded || !is_gone(v)))
 		return CHORE_LOG;
+	/* Its record is needed until a worker has done that. */
+	if (v->hide)
+		return CHORE_NONE;
 	if (is_gone(v))
 		return CHORE_EXITED;
 	if (v->reported)
@@ -156,10 +165,10 @@ static unsigned int chore_of_returned(const struct victim *v)
 }
 
 /* What is next for this record? Context: reaper.lock held. */
-static unsigned int chore_of(const struct victim *v)
+static unsigned int chore_of(const struct victim *v, bool crowded)
 {
 	if (v->state == VICTIM_RETURNED)
-		return chore_of_returned(v);
+		return chore_of_returned(v, crowded);
 	if (v->state == VICTIM_QUEUED)
 		return CHORE_NONE;
 	if (!v->workers && v->give_back)
@@ -192,11 +201,13 @@ static void begin_chore(struct victim *v, unsigned int chore)
 static struct victim *find_chore(struct reaper *r, bool prints,
 				 unsigned int *chore)
 {
+	bool crowded = bitmap_weight(r->used, r->nr_records) >
+		       r->nr_records / 2;
 	struct victim *v, *found = NULL;
 
 	spin_lock(&r->lock);
 	list_for_each_entry(v, &r->active, link) {
-		*chore = chore_of(v);
+		*chore = chore_of(v, crowded);
 		if (*chore == CHORE_NONE || (*chore >= CHORE_LOG) != prints)
 			continue;
 		begin_chore(v, *chore);
@@ -218,6 +229,8 @@ static void do_chore(struct victim *v, unsigned int chore)
 		return;
 	case CHORE_EXITED:
 		atomic_long_inc(&memrescue_reaper_stats.exited);
+		if (v->log)
+			atomic_long_inc(&memrescue_reaper_stats.unlogged);
 		trace_victim_exit(v->pid,
 				  memrescue_waited_ms(v) * USEC_PER_MSEC);
 		break;
@@ -266,7 +279,7 @@ static void plan(struct reaper *r)
  * memrescue_janitor() - the janitor's work function
  * @work: reaper.janitor
  *
- * Context: reaper.wq.
+ * Context: reaper.late_wq.
  */
 void memrescue_janitor(struct work_struct *work)
 {

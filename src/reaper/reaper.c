@@ -11,6 +11,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/slab.h>
 #include "compat/fault.h"
 #include "compat/mm.h"
@@ -53,6 +54,30 @@ static void free_records(struct reaper *r)
 	kvfree(r->records);
 }
 
+/*
+ * Kernels from 6.9 on share out what may be active among the nodes. Two queues,
+ * so that neither the workers nor, when no thread can be made, the one rescuer
+ * wait for a slow console.
+ */
+static int alloc_queues(struct reaper *r)
+{
+	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI;
+
+	if (memrescue_fault("workqueue"))
+		return -ENOMEM;
+	r->wq = alloc_workqueue("memrescue", flags,
+				min(WQ_MAX_ACTIVE,
+				    (int)(REAPER_WORKERS + 1) * nr_node_ids));
+	if (!r->wq)
+		return -ENOMEM;
+	r->late_wq = alloc_workqueue("memrescue_late", flags, 1);
+	if (!r->late_wq) {
+		destroy_workqueue(r->wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 /**
  * memrescue_reaper_init() - allocate everything that it will ever need
  * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
@@ -76,21 +101,20 @@ int memrescue_reaper_init(unsigned int records)
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
 	INIT_DELAYED_WORK(&r->retry, memrescue_retry);
-	for (i = 0; i < REAPER_MAX_WORKERS; i++) {
+	for (i = 0; i < REAPER_WORKERS; i++) {
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
 	memrescue_reaper_knobs.max_workers =
 		min(num_online_cpus(), REAPER_MAX_WORKERS);
 	err = alloc_records(r, records);
-	if (err)
+	if (err) {
+		pr_err("no memory for %u records\n", records);
 		goto err_free_records;
-	if (!memrescue_fault("workqueue"))
-		r->wq = alloc_workqueue("memrescue", WQ_UNBOUND |
-					WQ_MEM_RECLAIM | WQ_HIGHPRI,
-					REAPER_MAX_WORKERS + 2);
-	if (!r->wq) {
-		err = -ENOMEM;
+	}
+	err = alloc_queues(r);
+	if (err) {
+		pr_err("the workqueues cannot be made\n");
 		goto err_free_records;
 	}
 	return 0;
@@ -110,6 +134,7 @@ void memrescue_reaper_exit(void)
 {
 	struct reaper *r = &memrescue_reaper;
 
+	destroy_workqueue(r->late_wq);
 	destroy_workqueue(r->wq);
 	free_records(r);
 }
@@ -136,6 +161,11 @@ static bool drop_first(struct reaper *r)
 		memrescue_give_back(v);
 	else if (v->log)
 		memrescue_log_victim(v);
+	if (v->hide) {
+		spin_lock(&r->lock);
+		memrescue_hide(v);
+		spin_unlock(&r->lock);
+	}
 	memrescue_record_free(v);
 	return true;
 }
@@ -144,7 +174,8 @@ static bool drop_first(struct reaper *r)
  * memrescue_reaper_stop() - hand every unfinished victim to the kernel
  *
  * Context: process context, with all hooks detached; may sleep. It waits for
- * steps under way, some milliseconds each.
+ * steps under way: some milliseconds each, but for an address space with MMU
+ * notifiers, which is one step.
  */
 void memrescue_reaper_stop(void)
 {
@@ -158,7 +189,7 @@ void memrescue_reaper_stop(void)
 	 * the flag, and queues nothing.
 	 */
 	for (round = 0; round < 2; round++) {
-		for (i = 0; i < REAPER_MAX_WORKERS; i++)
+		for (i = 0; i < REAPER_WORKERS; i++)
 			cancel_work_sync(&r->workers[i].work);
 		cancel_delayed_work_sync(&r->janitor);
 		cancel_delayed_work_sync(&r->retry);

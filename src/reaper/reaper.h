@@ -49,8 +49,11 @@ struct memrescue_reaper_knobs {
  * @reaped_pages: pages and swap entries that came back meanwhile
  * @skipped: victims left alone: shared with a live or protected process
  * @exited: victims whose address space is gone
+ * @delayed: victims whose threads kept robust futexes until the time that the
+ *	stock kernel gives them was over
  * @stuck: victims reported as stuck
  * @overflow: victims left to the kernel because all records were in use
+ * @unlogged: victims without a line in the log, because many were killed at once
  * @given_back: victims handed to the kernel's reaper
  * @hist: mark to memory back, bucket i: less than 2^i microseconds
  */
@@ -61,8 +64,10 @@ struct memrescue_reaper_stats {
 	atomic_long_t reaped_pages;
 	atomic_long_t skipped;
 	atomic_long_t exited;
+	atomic_long_t delayed;
 	atomic_long_t stuck;
 	atomic_long_t overflow;
+	atomic_long_t unlogged;
 	atomic_long_t given_back;
 	atomic_long_t hist[REAPER_HIST_BUCKETS];
 };

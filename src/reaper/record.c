@@ -62,7 +62,7 @@ bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
 	struct reaper *r = &memrescue_reaper;
 	struct victim *v;
 
-	if (!READ_ONCE(r->running) || READ_ONCE(r->giver) == current)
+	if (!READ_ONCE(r->running) || (oom && READ_ONCE(r->giver) == current))
 		return true;
 	/* Seen by the other hook already, or queued for the kernel's reaper. */
 	if (oom && memrescue_ksym_has(KSYM_QUEUE_REAPER) &&
@@ -243,7 +243,7 @@ static void merge(struct victim *into, struct victim *v)
 	into->oom = true;
 	into->reported = false;
 	if (into->state == VICTIM_RETURNED)
-		memrescue_hide(into);
+		memrescue_hide_later(into);
 }
 
 /* Returns true if the record goes on as a victim of its own. */

@@ -63,7 +63,8 @@ static void read_list32(struct robust_view *view, void __user *list)
 	view->readable = compat_robust_read32(list, &view->empty);
 }
 
-static bool thread_needs(struct task_struct *thread, struct mm_struct *mm)
+static bool thread_needs(struct task_struct *thread, struct mm_struct *mm,
+			 bool read)
 {
 	struct robust_list_head __user *head = compat_robust_list(thread);
 	void __user *list32 = compat_robust_list32(thread);
@@ -72,6 +73,8 @@ static bool thread_needs(struct task_struct *thread, struct mm_struct *mm)
 
 	view.passed = READ_ONCE(thread->mm) != mm ||
 		      compat_futex_exit_over(thread);
+	if (!read)
+		return !view.passed && (head || list32);
 	if (!view.passed && head)
 		read_list(&view, head);
 	if (!view.passed && !memrescue_robust_needs(&view) && list32)
@@ -82,18 +85,21 @@ static bool thread_needs(struct task_struct *thread, struct mm_struct *mm)
 /**
  * memrescue_robust_held() - does a process still need its robust lists?
  * @process: any thread of it
- * @mm: its address space, in use by this worker (kthread_use_mm())
+ * @mm: its address space
+ * @read: look into the lists; @mm is in use by this worker (kthread_use_mm()).
+ *	Else a list that may be needed counts as one that is
  *
  * Context: worker, within rcu_read_lock(), after memrescue_robust_stop(). Does
  * not sleep.
  * Return: true if the memory must be left for now.
  */
-bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm)
+bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
+			   bool read)
 {
 	struct task_struct *thread;
 
 	for_each_thread(process, thread)
-		if (thread_needs(thread, mm))
+		if (thread_needs(thread, mm, read))
 			return true;
 	return false;
 }

@@ -4,8 +4,9 @@
  *
  * Context: see each function. Hooks touch only a free record that they claimed
  * and the lock-free list of new ones; everything else belongs to the workers.
- * Lock order: reaper.lock, then nothing. victim.cursor_lock, then a VMA's lock
- * (tried, never waited for). The two are never held together.
+ * Lock order: oom_lock (tried), then reaper.lock, then nothing.
+ * victim.cursor_lock, then a VMA's lock (tried, never waited for). reaper.lock
+ * and victim.cursor_lock are never held together.
  */
 #ifndef MEMRESCUE_REAPER_VICTIM_H
 #define MEMRESCUE_REAPER_VICTIM_H
@@ -50,6 +51,8 @@
  * @reported: the report of a stuck victim is out
  * @log: the log line is due
  * @give_back: it shall be handed to the kernel's reaper
+ * @whole: it takes one long step, for which there is a worker of its own
+ * @hide: it shall be hidden from the OOM killer
  * @begin_ns, @done_ns: first range, memory back
  * @freed_pages: pages and swap entries that came back between the two
  *
@@ -85,6 +88,8 @@ struct victim {
 	bool reported;
 	bool log;
 	bool give_back;
+	bool whole;
+	bool hide;
 	unsigned int state;
 	unsigned int attempts;
 	unsigned int workers;
@@ -99,8 +104,14 @@ struct victim {
 #define STEP_WAIT	1u	/* a lock or a condition: try again later */
 #define STEP_GONE	2u	/* the kernel frees, or has freed, the mm */
 #define STEP_LEAVE	3u	/* must not be touched */
+#define STEP_KERNEL	4u	/* it is for the kernel's own reaper */
 #define STEP_SHARED	5u	/* somebody who uses it lives */
-#define STEP_KERNEL	4u	/* only the kernel's own reaper can do it */
+#define STEP_DUMPS	6u	/* somebody who uses it writes a core dump */
+#define STEP_WHOLE	7u	/* one worker has to do it in one step */
+
+/* The workers, and the one for long steps. */
+#define REAPER_WHOLE	REAPER_MAX_WORKERS
+#define REAPER_WORKERS	(REAPER_MAX_WORKERS + 1)
 
 struct reaper_worker {
 	struct work_struct work;
@@ -109,13 +120,16 @@ struct reaper_worker {
 
 /**
  * struct reaper - the one reaper
- * @lock: protects @active, @busy, @workers_used, the fields of the records, and
- *	the arming of @janitor and @retry
+ * @lock: protects @active, @busy, @workers_used, @to_hide, the fields of the
+ *	records, and the arming of @janitor and @retry
  * @active: records that were adopted or wait for it
  * @busy: one bit for each worker that runs
  * @incoming: records that hooks filled; lock-free
  * @used: one bit for each record that is not free; lock-free
+ * @to_hide: there may be victims to hide
  * @running: hooks may claim records, work items may queue each other
+ * @wq: where the workers run
+ * @late_wq: where the janitor runs, which may print for long
  * @janitor: see janitor.c
  * @retry: kicks a worker when the next try is due
  * @giver: the task that hands victims to the kernel's reaper, whose hook must
@@ -130,12 +144,14 @@ struct reaper {
 	unsigned long *used;
 	struct victim *records;
 	unsigned int nr_records;
+	bool to_hide;
 	bool running;
 	struct task_struct *giver;
 	struct workqueue_struct *wq;
+	struct workqueue_struct *late_wq;
 	struct delayed_work janitor;
 	struct delayed_work retry;
-	struct reaper_worker workers[REAPER_MAX_WORKERS];
+	struct reaper_worker workers[REAPER_WORKERS];
 };
 
 extern struct reaper memrescue_reaper;
@@ -152,7 +168,8 @@ unsigned int memrescue_eligible(struct victim *v);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
-bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm);
+bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
+			   bool read);
 
 /* zap.c */
 unsigned int memrescue_zap_step(struct victim *v);
@@ -162,6 +179,7 @@ void memrescue_work_kick(void);
 void memrescue_worker(struct work_struct *work);
 void memrescue_retry(struct work_struct *work);
 void memrescue_hide(struct victim *v);
+void memrescue_hide_later(struct victim *v);
 u64 memrescue_us_between(u64 from_ns, u64 to_ns);
 u64 memrescue_waited_ms(const struct victim *v);
 

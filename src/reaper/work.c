@@ -12,6 +12,7 @@
 #include <linux/math64.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
+#include "compat/ksym.h"
 #include "compat/mm.h"
 #include "reaper/order.h"
 #include "reaper/trace.h"
@@ -77,7 +78,11 @@ void memrescue_work_kick(void)
  */
 void memrescue_retry(struct work_struct *work)
 {
+	struct reaper *r = &memrescue_reaper;
+
 	memrescue_work_kick();
+	if (READ_ONCE(r->running))
+		queue_work(r->wq, &r->workers[REAPER_WHOLE].work);
 }
 
 /**
@@ -94,11 +99,12 @@ void memrescue_arm(struct delayed_work *work, unsigned long delay)
 	lockdep_assert_held(&r->lock);
 	if (!READ_ONCE(r->running))
 		return;
-	/* Never put off what is due earlier. */
+	/* Never put off what is due earlier, or is queued already. */
 	if (delay && delayed_work_pending(work) &&
-	    time_before(work->timer.expires, jiffies + delay))
+	    (!timer_pending(&work->timer) ||
+	     time_before(work->timer.expires, jiffies + delay)))
 		return;
-	mod_delayed_work(r->wq, work, delay);
+	mod_delayed_work(work == &r->janitor ? r->late_wq : r->wq, work, delay);
 }
 
 static unsigned int most_workers(const struct victim *v)
@@ -141,14 +147,14 @@ static u64 weight_of(const struct victim *v, u64 now_ns)
 }
 
 /* Context: reaper.lock held. Sets @more if another worker would find work. */
-static struct victim *pick(struct reaper *r, bool *more)
+static struct victim *pick(struct reaper *r, bool whole, bool *more)
 {
 	u64 weight, best_weight = 0, now_ns = ktime_get_mono_fast_ns();
 	struct victim *v, *best = NULL;
 	unsigned int due = 0;
 
 	list_for_each_entry(v, &r->active, link) {
-		if (!is_due(v))
+		if (v->whole != whole || !is_due(v))
 			continue;
 		due++;
 		weight = weight_of(v, now_ns);
@@ -162,6 +168,8 @@ static struct victim *pick(struct reaper *r, bool *more)
 		best->workers++;
 		*more |= is_due(best);
 	}
+	/* There is one worker for those. */
+	*more &= !whole;
 	return best;
 }
 
@@ -188,13 +196,46 @@ static void count_done(struct victim *v)
  * and may still hold pages that it has unmapped and not freed. It sets the flag
  * itself, later; earlier, somebody would be killed although they are coming.
  *
- * Context: reaper.lock held.
+ * Context: reaper.lock held, best with the OOM killer kept away.
  */
 void memrescue_hide(struct victim *v)
 {
 	lockdep_assert_held(&memrescue_reaper.lock);
+	v->hide = false;
 	if (atomic_read(&v->mm->mm_users))
 		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
+}
+
+/**
+ * memrescue_hide_later() - have a worker hide an OOM victim
+ * @v: an OOM victim, nothing of which is left to zap
+ *
+ * Whoever has found that there is no memory, and is about to choose a victim,
+ * must not find this one hidden although it has just given its memory back.
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_hide_later(struct victim *v)
+{
+	lockdep_assert_held(&memrescue_reaper.lock);
+	v->hide = true;
+	memrescue_reaper.to_hide = true;
+}
+
+/* With the OOM killer kept away; else arm_retry() has it tried again. */
+static void hide_all(struct reaper *r)
+{
+	struct victim *v;
+
+	if (!READ_ONCE(r->to_hide) || !memrescue_oom_trylock())
+		return;
+	spin_lock(&r->lock);
+	list_for_each_entry(v, &r->active, link)
+		if (v->hide)
+			memrescue_hide(v);
+	r->to_hide = false;
+	spin_unlock(&r->lock);
+	memrescue_oom_unlock();
 }
 
 /* The victim's memory is back. Context: reaper.lock held, no worker uses it. */
@@ -210,7 +251,7 @@ static void finish(struct victim *v, unsigned int event)
 	v->log = true;
 	v->attempts = 0;
 	if (v->oom)
-		memrescue_hide(v);
+		memrescue_hide_later(v);
 	count_done(v);
 	memrescue_arm(&memrescue_reaper.janitor, 0);
 }
@@ -251,6 +292,13 @@ static void leave(struct victim *v)
 }
 
 /* Context: reaper.lock held. */
+static void give_back(struct victim *v)
+{
+	v->give_back = true;
+	memrescue_arm(&memrescue_reaper.janitor, 0);
+}
+
+/* Context: reaper.lock held. */
 static void wait_done(struct victim *v, unsigned int step)
 {
 	switch (step) {
@@ -263,6 +311,9 @@ static void wait_done(struct victim *v, unsigned int step)
 		break;
 	case STEP_LEAVE:
 		leave(v);
+		break;
+	case STEP_KERNEL:
+		give_back(v);
 		break;
 	case STEP_GONE:
 		finish(v, VICTIM_EV_GONE);
@@ -281,9 +332,14 @@ static void zap_done(struct victim *v, unsigned int step)
 	case STEP_GONE:
 		v->gone = true;
 		break;
+	case STEP_WHOLE:
+		v->whole = true;
+		if (READ_ONCE(memrescue_reaper.running))
+			queue_work(memrescue_reaper.wq,
+				   &memrescue_reaper.workers[REAPER_WHOLE].work);
+		break;
 	case STEP_KERNEL:
-		v->give_back = true;
-		memrescue_arm(&memrescue_reaper.janitor, 0);
+		give_back(v);
 		break;
 	default:
 		try_later(v);
@@ -322,6 +378,8 @@ static void arm_retry(struct reaper *r)
 	unsigned long now = jiffies, delay = MAX_SCHEDULE_TIMEOUT;
 	struct victim *v;
 
+	if (r->to_hide)
+		delay = 1;
 	list_for_each_entry(v, &r->active, link) {
 		if (v->workers || !is_open(v))
 			continue;
@@ -344,12 +402,21 @@ static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 	r->busy |= BIT(w->index);
 	r->workers_used = max_t(unsigned int, r->workers_used,
 				hweight_long(r->busy));
-	v = READ_ONCE(r->running) ? pick(r, more) : NULL;
+	v = READ_ONCE(r->running) ?
+	    pick(r, w->index == REAPER_WHOLE, more) : NULL;
 	if (!v) {
 		r->busy &= ~BIT(w->index);
 		arm_retry(r);
 	}
 	spin_unlock(&r->lock);
+	/*
+	 * A hook that saw this worker busy relied on another one, which may be
+	 * in a long step. Pairs with the barrier of llist_add() in
+	 * memrescue_record_claim(), between the record and the look at @busy.
+	 */
+	smp_mb();
+	if (!v && !llist_empty(&r->incoming))
+		memrescue_work_kick();
 	return v;
 }
 
@@ -366,7 +433,11 @@ void memrescue_worker(struct work_struct *work)
 	struct victim *v;
 	bool more;
 
-	while ((v = next_victim(r, w, &more))) {
+	for (;;) {
+		hide_all(r);
+		v = next_victim(r, w, &more);
+		if (!v)
+			break;
 		if (more)
 			memrescue_work_kick();
 		do_step(r, v);

@@ -108,6 +108,8 @@ static unsigned int zap_whole(struct victim *v)
 
 	if (!memrescue_ksym_has(KSYM_REAP_MM))
 		return STEP_KERNEL;
+	if (!READ_ONCE(v->whole))
+		return STEP_WHOLE;
 	spin_lock(&v->cursor_lock);
 	done = !v->cursor;
 	v->cursor = 0;
@@ -169,8 +171,9 @@ static unsigned int zap_by_vma_locks(struct victim *v)
  *
  * Context: worker. Does not wait for a lock; may reschedule.
  * Return: STEP_MORE when it got on, STEP_WAIT when the address space is
- * locked, STEP_GONE when exit_mmap() has taken over, STEP_KERNEL when only the
- * kernel's own reaper can do it.
+ * locked, STEP_GONE when exit_mmap() has taken over, STEP_WHOLE when it is for the
+ * worker for long steps, STEP_KERNEL when only the kernel's own reaper can do
+ * it.
  */
 unsigned int memrescue_zap_step(struct victim *v)
 {

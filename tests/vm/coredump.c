@@ -2,7 +2,8 @@
 /*
  * A process that dumps core is left alone until it has done so: its core, read
  * slowly by a pipe handler (this program again), holds the right bytes, also
- * when a process that shares its memory is killed meanwhile.
+ * when a process that shares its memory is killed meanwhile. An OOM victim whose
+ * dump hangs is left to the kernel's own reaper.
  */
 #include "lib.h"
 
@@ -209,6 +210,48 @@ static void sharer_dumps(void)
 	victim_free(v);
 }
 
+static bool main_thread_in_d_state(pid_t pid)
+{
+	char path[64], text[512];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (file_read(path, text, sizeof(text)) <= 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[2] == 'D';
+}
+
+/*
+ * A dump cannot begin before all threads have come to it, and one is stuck. As
+ * on the stock kernel, the dump of an OOM victim is not waited for for ever.
+ */
+static void oom_of_hung_dump(void)
+{
+	const char *name = "dump that hangs, OOM";
+	long given_back = mr_stat("given_back");
+	struct victim *v, *eater;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_hung", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = crash });
+	victim_go(v);
+	ok(WAIT_UNTIL(main_thread_in_d_state(v->pid), PATIENCE_MS), "%s: it waits for its stuck thread", name);
+	cg_limit_mib(cg, VICTIM_MIB + 4);
+	eater = victim_new(&(struct victim_how){
+		.name = "v_trigger", .cg = cg, .mib = 1, .oom_score_adj = -500, .run = victim_eat });
+	victim_go(eater);
+	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process %d ", v->pid), PATIENCE_MS) && mrt_held(mrt(), v->pid) > 0,
+	   "%s: its memory is back, by the kernel's own reaper", name);
+	is_eq(mr_stat("given_back") - given_back, 1, "%s: memrescue has given it back", name);
+	ok(!log_find("memrescue: reaped pid=%d ", v->pid), "%s: and has not touched it", name);
+	mrt_release(mrt());
+	ok(victim_wait_exit(v), "%s: it ends", name);
+	victim_free(eater);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "handler"))
@@ -222,6 +265,7 @@ int main(int argc, char **argv)
 	killed_while_dumping("dump, kill -9", false);
 	killed_while_dumping("dump, OOM", true);
 	sharer_dumps();
+	oom_of_hung_dump();
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();
 }

@@ -245,6 +245,7 @@ static void fuse_victim(const char *name, bool oom)
 	   in_d_state(v->pid) && daemon_stopped(), "%s: reaped while the victim is in D state", name);
 	ok(r.freed_kb >= VICTIM_MIB * KIB_PER_MIB * 9 / 10, "%s: all of it", name);
 	is_ge(mr_stats().reaped, before.reaped + 1, "%s: it is counted", name);
+	is_eq(mr_stats().delayed, before.delayed, "%s: at once, not after the time for robust futexes", name);
 	kill(daemon_pid, SIGCONT);
 	if (eater)
 		victim_free(eater);

@@ -333,7 +333,7 @@ bool kernel_at_least(int major, int minor)
 
 bool kernel_has_vma_locks(void)
 {
-	return kernel_at_least(6, 4);
+	return kernel_at_least(6, 5);
 }
 
 long soak_factor(int argc, char **argv)
@@ -419,6 +419,7 @@ struct mr_stats mr_stats(void)
 		.reaped_pages = mr_stat("reaped_pages"),
 		.in_flight = mr_stat("in_flight"),
 		.expected_pages = mr_stat("expected_pages"),
+		.delayed = mr_stat("delayed"),
 		.stuck = mr_stat("stuck"),
 		.overflow = mr_stat("overflow"),
 		.skipped = mr_stat("skipped"),

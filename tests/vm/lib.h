@@ -128,7 +128,7 @@ long knob_get(const char *name);
 struct mr_stats {
 	long victims, victims_oom, victims_killed;
 	long reaped, reaped_pages, in_flight, expected_pages;
-	long stuck, overflow, skipped, exited, workers_used;
+	long delayed, stuck, overflow, skipped, exited, workers_used;
 };
 
 struct mr_stats mr_stats(void);

@@ -67,6 +67,7 @@ static void check_stats(struct victim *v, const struct mr_stats *before, const c
 	   s.victims_killed == before->victims_killed + !oom && s.reaped == before->reaped + 1 &&
 	   s.overflow == before->overflow, "%s: counted once, as one that was %s", name, reason);
 	is_ge(s.reaped_pages - before->reaped_pages, v->how.mib * 256 * 9 / 10, "%s: its pages are counted", name);
+	is_eq(s.delayed - before->delayed, 0, "%s: at once, not after the time for robust futexes", name);
 }
 
 void check_gone(struct victim *v, const char *name)

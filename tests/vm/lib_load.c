@@ -91,7 +91,7 @@ static int rescuers(void)
 		snprintf(path, sizeof(path), "/proc/%.16s/comm", d->d_name);
 		if (file_read(path, comm, sizeof(comm)) <= 0)
 			continue;
-		if (!strcmp(comm, "memrescue") || !strncmp(comm, "kworker/R-memre", 15))
+		if (!strncmp(comm, "memrescue", 9) || !strncmp(comm, "kworker/R-memre", 15))
 			n += shown("a workqueue's thread: ", comm);
 	}
 	if (dir)

@@ -237,6 +237,7 @@ static const struct {
 	{ "__oom_reap_task_mm", lose_notified },
 	{ "lock_vma_under_rcu", lose_locked },
 	{ "get_wchan", lose_wchan },
+	{ "oom_lock", lose_nothing },
 };
 
 static void check_loss(const char *what)
@@ -362,10 +363,24 @@ static void check_no_oom_hook(void)
 	unload(what);
 }
 
-static void check_nothing_left(const char *what, const char *fail, const char *log)
+/* One hook is left. */
+static void check_one_hook(void)
 {
-	is_eq(load_failing(fail), -ENOENT, "without %s: the load fails", what);
-	ok(!log || log_find("%s", log), "without %s: the log says so", what);
+	const char *what = "mark_victim,signal_generate";
+
+	is_eq(load_failing(what), 0, "without %s: it can be loaded", what);
+	lose_kill(what);
+	unload(what);
+	what = "queue_oom_reaper,signal_generate";
+	is_eq(load_failing(what), 0, "without %s: it can be loaded", what);
+	lose_kill(what);
+	unload(what);
+}
+
+static void check_nothing_left(const char *what, const char *fail, int err, const char *log)
+{
+	is_eq(load_failing(fail), err, "without %s: the load fails", what);
+	ok(log_find("memrescue: %s", log), "without %s: the log says so", what);
 	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
 }
 
@@ -439,8 +454,11 @@ int main(void)
 	check_each();
 	check_lookup();
 	check_no_oom_hook();
-	check_nothing_left("any hook", "mark_victim,queue_oom_reaper,signal_generate", "memrescue: no hook could be attached");
-	check_nothing_left("misc_register", "misc_register", NULL);
+	check_one_hook();
+	check_nothing_left("any hook", "mark_victim,queue_oom_reaper,signal_generate", -ENOENT, "no hook could be attached");
+	check_nothing_left("misc_register", "misc_register", -ENOENT, "the device cannot be registered (-2)");
+	check_nothing_left("records", "records", -ENOMEM, "no memory for 1024 records");
+	check_nothing_left("a workqueue", "workqueue", -ENOMEM, "the workqueues cannot be made");
 	check_kprobes_off();
 	check_records();
 	check_twice();

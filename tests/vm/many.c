@@ -87,6 +87,7 @@ static void sixteen_groups(void)
 	ok(mrt_held(locked_fd, victims[0]->pid) == 1 && memory_there(victims[0]),
 	   "16 cgroups: while the first one holds all its locks, and its memory");
 	is_eq(mr_stats().victims - before.victims, GROUPS, "16 cgroups: every victim is counted");
+	is_eq(mr_stats().delayed - before.delayed, 0, "16 cgroups: at once, not after the time for robust futexes");
 	is_eq(log_count("oom_reaper: reaped process"), 0, "16 cgroups: the stock reaper took none");
 
 	for (int i = 0; i < GROUPS; i++) {
@@ -144,6 +145,7 @@ static void two_hundred(void)
 	ok(after.victims_killed - before.victims_killed == (long)ARRAY_SIZE(v) &&
 	   after.reaped - before.reaped == (long)ARRAY_SIZE(v) && after.overflow == before.overflow,
 	   "200 victims: each is counted and reaped, none overflows");
+	is_eq(after.delayed - before.delayed, 0, "200 victims: at once, not after the time for robust futexes");
 	WAIT_UNTIL(log_count("memrescue: reaped pid=") >= (int)ARRAY_SIZE(v), PATIENCE_MS);
 	is_eq(log_count("memrescue: reaped pid="), ARRAY_SIZE(v), "200 victims: one log line each");
 	diag("%ld KiB before, %ld after", had, cg_kib(cg));

@@ -12,6 +12,7 @@
 #define MUTEXES		8
 #define LOST_MS		10000	/* a waiter that is not woken by then is lost */
 #define RAW_ENTRIES	32
+#define STOCK_DELAY_US	2000000L	/* OOM_REAPER_DELAY */
 #define PRIVATE_LEN	(MIB / 2)
 
 /* Shared by owner, waiter and test; below 4 GiB, for the 32-bit list. */
@@ -411,8 +412,38 @@ static long run_case(const struct robust_case *c, long n)
 	after = mr_stats();
 	if (c->d)
 		is_eq(after.victims_killed - before.victims_killed, kills, "%s: each was a victim", c->name);
+	if (c->d && !c->holds_in_d)
+		is_eq(after.reaped - before.reaped, kills, "%s: each was reaped", c->name);
+	is_eq(after.delayed - before.delayed, 0, "%s: none of them had to be left alone for as long as on stock", c->name);
 	diag("%ld victims, %ld reaped", after.victims_killed - before.victims_killed, after.reaped - before.reaped);
 	return kills;
+}
+
+/*
+ * Locks that are never released hold the memory up for as long as the stock
+ * kernel would wait, and no longer.
+ */
+static void never_released(void)
+{
+	const struct robust_case c = { .owner = owner_in_d };
+	long delayed = mr_stat("delayed");
+	struct reaped r = { 0 };
+	pid_t pid;
+
+	init_mutexes();
+	pid = fork();
+	if (!pid)
+		owner_main(&c);
+	if (!WAIT_UNTIL(sh->ready && mrt_held(mrt(), pid) > 0, PATIENCE_MS))
+		bail("never released: no thread in D state has the locks");
+	log_mark();
+	kill(pid, SIGKILL);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", pid), PATIENCE_MS) && log_reaped(pid, &r) &&
+	   mrt_held(mrt(), pid) > 0, "never released: the memory comes back although a thread keeps its locks");
+	is_ge(r.in_us, STOCK_DELAY_US, "never released: after the stock kernel's delay, not before");
+	is_eq(mr_stat("delayed") - delayed, 1, "never released: it is counted");
+	mrt_release(mrt());
+	ok(WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS), "never released: the process ends");
 }
 
 int main(int argc, char **argv)
@@ -439,6 +470,7 @@ int main(int argc, char **argv)
 		else
 			all += run_case(c, kills * c->share / 100);
 	}
+	never_released();
 	signal_hook(&hits, &missed);
 	ok(hits - hits_before >= all && missed == missed_before, "memrescue was told of all %ld kills", all);
 	ok(mr_wait_idle(), "nothing is in flight afterwards");
