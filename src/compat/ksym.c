@@ -140,7 +140,14 @@ static unsigned long find_exported(const char *name)
 
 static int find_lookup(void)
 {
-	struct kprobe probe = { .symbol_name = "kallsyms_lookup_name" };
+	/*
+	 * Disabled: it shall only find an address. So no code is patched, and
+	 * taking it out again cannot fail for lack of memory.
+	 */
+	struct kprobe probe = {
+		.symbol_name = "kallsyms_lookup_name",
+		.flags = KPROBE_FLAG_DISABLED,
+	};
 	int err = memrescue_fault("kallsyms_lookup_name");
 
 	if (!err)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of hooks: see hook.h. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 #include "compat/fault.h"
 #include "hook/hook.h"
+
+#define DETACH_RETRY_MS	10u
 
 static struct memrescue_hook *const hooks[] = {
 	&memrescue_hook_mark_victim,
@@ -44,6 +47,25 @@ static int attach_kprobe(struct memrescue_hook *hook)
 	hook->probe.symbol_name = hook->target;
 	hook->probe.pre_handler = hook->pre;
 	return register_kprobe(&hook->probe);
+}
+
+/*
+ * Without memory the kernel may not be able to take a kprobe out of its code. It
+ * says so by clearing the address, and the kprobe goes on hitting: it must not
+ * be freed.
+ */
+static void detach_kprobe(struct memrescue_hook *hook)
+{
+	kprobe_opcode_t *addr = hook->probe.addr;
+
+	for (;;) {
+		unregister_kprobe(&hook->probe);
+		if (hook->probe.addr)
+			break;
+		msleep(DETACH_RETRY_MS);
+		hook->probe.addr = addr;
+	}
+	atomic_long_add(hook->probe.nmissed, &hook->missed);
 }
 
 static int attach_one(struct memrescue_hook *hook)
@@ -121,8 +143,7 @@ void memrescue_hook_detach(void)
 			tracepoint_probe_unregister(hook->tracepoint,
 						    hook->callback, hook);
 		} else {
-			unregister_kprobe(&hook->probe);
-			atomic_long_add(hook->probe.nmissed, &hook->missed);
+			detach_kprobe(hook);
 		}
 		hook->attached = false;
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No memory for memrescue: each allocation of its load fails once (with the
- * argument "short" every fourth), and the load succeeds or ends with a clean
- * error, and leaks nothing. And with every allocation of every worker failing,
+ * No memory for memrescue: each allocation of its load and of its unload fails
+ * once (with the argument "short" every fourth), and the load succeeds or ends
+ * with a clean error, and leaks nothing. And with every allocation of every worker failing,
  * victims still are reaped: that path needs none. For kernels with
  * CONFIG_FAULT_INJECTION, such as our debug one.
  */
@@ -95,24 +95,42 @@ static void spare_notifiers(void)
 
 /* ---- load ---- */
 
-/* Makes the nth allocation of the load fail. @left: 0 if there was one, else what is left of @nth. */
-static int load_nth(const char *params, long nth, long *left)
+/* The nth allocation of this thread fails from now on. */
+static int begin_nth(long nth)
 {
-	int fd = open(MEMRESCUE_KO, O_RDONLY | O_CLOEXEC), nth_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC), err = 0;
+	int nth_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
 	char text[32];
-	ssize_t len;
 
 	snprintf(text, sizeof(text), "%ld", nth);
-	if (fd < 0 || nth_fd < 0 || write(nth_fd, text, strlen(text)) < 0)
-		bail("the load cannot be prepared: %s", strerror(errno));
-	if (syscall(SYS_finit_module, fd, params, 0))
-		err = -errno;
-	len = pread(nth_fd, text, sizeof(text) - 1, 0);
+	if (nth_fd < 0 || write(nth_fd, text, strlen(text)) < 0)
+		bail("fail-nth: %s", strerror(errno));
+	return nth_fd;
+}
+
+/* No more. 0 if there was an nth one, else what was left of @nth. */
+static long end_nth(int nth_fd)
+{
+	char text[32];
+	ssize_t len = pread(nth_fd, text, sizeof(text) - 1, 0);
+
 	text[len > 0 ? len : 0] = '\0';
-	*left = atol(text);
 	if (write(nth_fd, "0", 1) < 0)
 		bail("fail-nth: %s", strerror(errno));
 	close(nth_fd);
+	return atol(text);
+}
+
+/* Makes the nth allocation of the load fail. @left: see end_nth(). */
+static int load_nth(const char *params, long nth, long *left)
+{
+	int fd = open(MEMRESCUE_KO, O_RDONLY | O_CLOEXEC), nth_fd, err = 0;
+
+	if (fd < 0)
+		bail("%s: %s", MEMRESCUE_KO, strerror(errno));
+	nth_fd = begin_nth(nth);
+	if (syscall(SYS_finit_module, fd, params, 0))
+		err = -errno;
+	*left = end_nth(nth_fd);
 	close(fd);
 	return err;
 }
@@ -180,7 +198,8 @@ static void sweep_load(int step)
 
 	total = count_allocations("", 0);
 	total = count_allocations("", 0);
-	early = count_allocations("records=1", -EINVAL);
+	/* The kernel reads the parameters just before it calls the module. */
+	early = count_allocations("records=x", -EINVAL);
 	ok(early > 0 && early < total, "load: it allocates memory");
 	diag("%ld allocations, of these %ld before memrescue's own", total, early);
 	for (long nth = 1; nth <= early; nth += early / EARLY_SAMPLES + 1)
@@ -193,6 +212,30 @@ static void sweep_load(int step)
 	is_eq(s.traces, 0, "load: nothing is left, each time");
 	is_ge(s.refused, 10, "load: allocations did fail");
 	ok(s.whole > 0, "load: the last one succeeds");
+}
+
+/*
+ * The kernel says so, and does not take out a kprobe, when it has no memory for
+ * that; memrescue tries again.
+ */
+static void sweep_unload(int step)
+{
+	long nth, left = 0, wrong = 0, traces = 0;
+
+	log_expect("Failed to disarm kprobe-ftrace|WARNING: .* at kernel/kprobes\\.c:|cut here|^Modules linked in:");
+	for (nth = 1; !left; nth += step) {
+		int nth_fd;
+
+		mr_load_fresh(MEMRESCUE_KO, "");
+		nth_fd = begin_nth(nth);
+		wrong += !!mr_unload();
+		left = end_nth(nth_fd);
+		traces += mr_traces();
+	}
+	is_ge(nth, step + 1, "unload: allocations did fail");
+	is_eq(wrong, 0, "unload: it succeeds although an allocation fails");
+	is_eq(traces, 0, "unload: nothing is left, each time");
+	diag("%ld tries", nth / step);
 }
 
 /* What was found is shown, and forgotten. */
@@ -309,13 +352,17 @@ static void reap_without_memory(void)
 
 int main(int argc, char **argv)
 {
+	int step = argc > 1 && !strcmp(argv[1], "short") ? 4 : 1;
+
 	if (module_loaded("memrescue") && mr_unload())
 		bail("memrescue cannot be unloaded");
 	prepare();
 	spare_notifiers();
 	/* The kernel says so itself when it has no memory for the module's text. */
 	log_expect("failslab: (vmalloc error|page allocation failure): ");
-	sweep_load(argc > 1 && !strcmp(argv[1], "short") ? 4 : 1);
+	log_expect("kmemleak: Cannot allocate a scan area");
+	sweep_load(step);
+	sweep_unload(step);
 	reap_without_memory();
 	check_leaks("in the end");
 	return done();
