@@ -97,10 +97,11 @@ static void cgroup_kill(void)
 
 /*
  * Killed before another one and still untouched when that one's memory is
- * back: it was not merely slow.
+ * back: it was not merely slow. @skipped: how it is counted.
  */
-static void left_alone(const char *name, const struct victim_how *how, bool disabled)
+static void left_alone(const char *name, const struct victim_how *how, bool disabled, long skipped)
 {
+	long before = mr_stat("skipped");
 	struct victim *v;
 
 	log_mark();
@@ -112,7 +113,10 @@ static void left_alone(const char *name, const struct victim_how *how, bool disa
 		is_eq(knob_set("enabled", "1"), 0, "%s: the reaper can be enabled again", name);
 	ok(later_victim_taken() && mrt_held(mrt(), v->pid) > 0, "%s: a victim that comes after it is taken", name);
 	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: it is not touched", name);
+	WAIT_UNTIL(mr_stat("skipped") >= before + skipped, PATIENCE_MS);
 	check_gone(v, name);
+	is_eq(mr_stat("skipped") - before, skipped, "%s: %s", name,
+	      skipped ? "it is counted as left alone" : "it is no victim, and not counted");
 	victim_free(v);
 }
 
@@ -126,10 +130,10 @@ int main(void)
 	sysrq_f();
 	oom_global();
 	left_alone("below kill_min_kb", &(struct victim_how){
-		.name = "v_small", .cg = cg, .mib = 16, .stuck = STUCK_D }, false);
+		.name = "v_small", .cg = cg, .mib = 16, .stuck = STUCK_D }, false, 0);
 	left_alone("oom_score_adj -1000", &(struct victim_how){
-		.name = "v_holy", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .oom_score_adj = -1000 }, false);
+		.name = "v_holy", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .oom_score_adj = -1000 }, false, 1);
 	left_alone("disabled", &(struct victim_how){
-		.name = "v_disabled", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D }, true);
+		.name = "v_disabled", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D }, true, 0);
 	return done();
 }

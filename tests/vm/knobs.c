@@ -29,7 +29,8 @@ static const char *const garbage[] = {
 
 static const char *const statistics[] = {
 	"victims", "victims_oom", "victims_killed", "reaped", "reaped_pages", "in_flight", "expected_pages",
-	"stuck", "overflow", "skipped", "exited", "workers_used", "exiting", "given_back",
+	"stuck", "overflow", "skipped", "exited", "workers_used", "exiting", "given_back", "delayed",
+	"unlogged",
 };
 
 static struct cgroup *cg;
@@ -249,7 +250,7 @@ static void effect_workers(void)
 	is_le(mr_stat("workers_used"), 4, "max_workers: four at most");
 }
 
-/* ---- how much is zapped at a time, as a kprobe sees it ---- */
+/* ---- how much is zapped at a time, and in which order, as a kprobe sees it ---- */
 
 #define ZAP_EVENT	TRACEFS "events/mr_test/zap/"
 
@@ -268,49 +269,74 @@ static bool zap_watch(void)
 		if (strcmp(rows[i].need, "needed"))
 			continue;
 		at_end(END_SCENARIO, zap_unwatch);
-		return !file_write(TRACEFS "kprobe_events", "p:mr_test/zap %s size=%%dx\n", rows[i].name) &&
+		/* Not a clock, which may differ between CPUs: a number for each event, by which they are put in order. */
+		file_set(TRACEFS "trace_clock", "counter");
+		return !file_write(TRACEFS "kprobe_events", "p:mr_test/zap %s start=%%si size=%%dx\n", rows[i].name) &&
 		       !file_write(ZAP_EVENT "enable", "1");
 	}
 	return false;
 }
 
-/* The largest size that a worker has zapped since the trace was emptied, KiB. */
-static long largest_zap(void)
+/* What workers have zapped since the trace was emptied. */
+struct zaps {
+	int count;
+	int upward;		/* those that began no lower than the one before */
+	long largest_kib;
+};
+
+static void add_zap(struct zaps *z, const char *line, unsigned long *last)
 {
+	const char *start_at = strstr(line, " start="), *size_at = strstr(line, " size=");
+	unsigned long start;
+	long kib;
+
+	if (!start_at || !size_at || !strstr(line, "kworker/") || !strstr(line, " zap: "))
+		return;
+	start = strtoul(start_at + strlen(" start="), NULL, 0);
+	kib = strtol(size_at + strlen(" size="), NULL, 0) / 1024;
+	z->upward += z->count++ && start >= *last;
+	z->largest_kib = kib > z->largest_kib ? kib : z->largest_kib;
+	*last = start;
+}
+
+static struct zaps read_zaps(void)
+{
+	unsigned long last = 0;
+	struct zaps z = { 0 };
 	char line[1024];
-	long largest = 0;
 	FILE *f = fopen(TRACEFS "trace", "re");
 
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = strstr(line, " size=");
-
-		if (at && strstr(line, "kworker/") && strstr(line, " zap: ")) {
-			long kib = strtol(at + 6, NULL, 0) / 1024;
-
-			largest = kib > largest ? kib : largest;
-		}
-	}
+	while (f && fgets(line, sizeof(line), f))
+		add_zap(&z, line, &last);
 	if (f)
 		fclose(f);
-	return largest;
+	diag("%d zaps, %ld KiB at most", z.count, z.largest_kib);
+	return z;
 }
 
 static void effect_range(void)
 {
+	struct zaps z;
+
 	if (!zap_watch()) {
 		skip("the kernel cannot watch a function's arguments", "range_kb: no larger range is zapped at once");
 		return;
 	}
+	/* With a single worker the zaps are in the order in which it takes them. */
+	knob_set("max_workers", "1");
 	knob_set("range_kb", "2048");
 	file_write(TRACEFS "trace", " ");
 	ok(one_more(), "range_kb 2048: a victim is reaped");
+	z = read_zaps();
 	/* Cut where a huge page begins. */
-	ok(largest_zap() > 0 && largest_zap() < 4096, "range_kb 2048: in ranges of that size");
-	diag("%ld KiB at once", largest_zap());
+	ok(z.largest_kib > 0 && z.largest_kib < 4096, "range_kb 2048: in ranges of that size");
+	is_ge(z.count, VICTIM_MIB / 2, "range_kb 2048: as many as it takes");
+	is_eq(z.upward, 0, "range_kb 2048: from the highest address downwards");
 	knob_set("range_kb", "32768");
 	file_write(TRACEFS "trace", " ");
 	ok(one_more(), "range_kb 32768: a victim is reaped");
-	is_ge(largest_zap(), VICTIM_MIB * KIB_PER_MIB, "range_kb 32768: all of it at once");
+	z = read_zaps();
+	is_ge(z.largest_kib, VICTIM_MIB * KIB_PER_MIB, "range_kb 32768: all of it at once");
 	zap_unwatch();
 }
 

@@ -2,8 +2,9 @@
 /*
  * What kind of memory is taken and what is not: a victim's private memory goes
  * (small and huge pages, mlocked, registered with userfaultfd, watched by an
- * MMU notifier); its VM_PFNMAP, hugetlb and shared mappings stay, and so does
- * the copy of a child that it forked.
+ * MMU notifier, but then only with mmap_lock); its VM_PFNMAP mappings (shared
+ * and private), hugetlb and shared ones stay, and so does the copy of a child
+ * that it forked.
  */
 #include <linux/userfaultfd.h>
 
@@ -19,7 +20,7 @@ static struct cgroup *cg;
 
 /* Addresses in the victim, written by it. */
 struct places {
-	char *pfn, *huge, *shared, *file;
+	char *pfn, *pfn_private, *huge, *shared, *file;
 };
 
 static struct places *places;
@@ -32,15 +33,34 @@ static void *map(size_t len, int flags, int fd)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* At a multiple of its length, so that the offset into it is the low part of each address. */
+static void *map_pfn(int flags)
+{
+	char *room = map(2 * PFN_LEN, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	void *at = (void *)(((uintptr_t)room + PFN_LEN - 1) & ~(PFN_LEN - 1));
+
+	if (!room || mmap(at, PFN_LEN, PROT_READ | PROT_WRITE, flags | MAP_FIXED, pfn_fd, 0) != at)
+		return NULL;
+	return at;
+}
+
+/* What a page of the private mapping holds is what was written at its offset of the shared one. */
+static uint64_t pfn_private_key(void)
+{
+	return PATTERN_KEY ^ (uintptr_t)places->pfn ^ (uintptr_t)places->pfn_private;
+}
+
 static void map_others(struct victim *v, void *arg)
 {
 	(void)v;
 	(void)arg;
-	places->pfn = map(PFN_LEN, MAP_SHARED, pfn_fd);
+	places->pfn = map_pfn(MAP_SHARED);
+	/* Without the VM_SHARED that alone would keep it. */
+	places->pfn_private = map_pfn(MAP_PRIVATE);
 	places->shared = map(SHARED_LEN, MAP_SHARED, shared_fd);
 	places->huge = map(HUGE_LEN, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	places->file = map(SHARED_LEN, MAP_PRIVATE, shared_fd);
-	if (!places->pfn || !places->shared || !places->file)
+	if (!places->pfn || !places->pfn_private || !places->shared || !places->file)
 		bail("victim: mmap: %s", strerror(errno));
 	pattern_fill(places->shared, SHARED_LEN, KEY_SHARED);
 	/* Private copies of half of the file. */
@@ -48,14 +68,28 @@ static void map_others(struct victim *v, void *arg)
 	if (places->huge)
 		memset(places->huge, 1, HUGE_LEN);
 	pattern_fill(places->pfn, PFN_LEN, PATTERN_KEY);
+	/* Written to, half of it becomes anonymous pages in a VM_PFNMAP mapping. */
+	pattern_fill(places->pfn_private + PFN_LEN / 2, PFN_LEN / 2, pfn_private_key());
 }
 
 /* VM_PFNMAP pages do not show in the pagemap: a kernel thread looks at them. */
 static void watch_pfn(struct victim *v, void *arg)
 {
-	struct mrt_borrow b = { .addr = (uintptr_t)places->pfn, .len = PFN_LEN, .key = PATTERN_KEY };
+	struct mrt_borrow shared = { .addr = (uintptr_t)places->pfn, .len = PFN_LEN, .key = PATTERN_KEY };
+	struct mrt_borrow private = { .addr = (uintptr_t)places->pfn_private, .len = PFN_LEN, .key = pfn_private_key() };
+	const int *fds = arg;
 
-	v->sh->word[0] = ioctl(*(int *)arg, MRT_BORROW_MM, &b) ? -errno : 1;
+	v->sh->word[0] = ioctl(fds[0], MRT_BORROW_MM, &shared) || ioctl(fds[1], MRT_BORROW_MM, &private) ? -errno : 1;
+}
+
+static void check_pfn(int watch_fd, const char *name, const char *which)
+{
+	struct mrt_borrow_report r = { 0 };
+
+	ioctl(watch_fd, MRT_BORROW_STOP, &r);
+	ok(r.good && !r.efault && !r.wrong, "%s: VM_PFNMAP pages stay mapped, %s", name, which);
+	diag("%s: %llu good, %llu EFAULT, %llu wrong", which, (unsigned long long)r.good, (unsigned long long)r.efault,
+	     (unsigned long long)r.wrong);
 }
 
 /* Pages of the victim's that are mapped or swapped, by its pagemap. */
@@ -76,10 +110,9 @@ static long pages_there(int pagemap, const char *at, size_t len)
 static void others_stay(void)
 {
 	const char *name = "other mappings";
-	struct mrt_borrow_report r = { 0 };
 	struct victim *v;
 	char path[64], *ours;
-	int pagemap, watch_fd = mrt_open();
+	int pagemap, watch_fds[] = { mrt_open(), mrt_open() };
 
 	file_set("/proc/sys/vm/nr_hugepages", "4");
 	pfn_fd = mrt_open();
@@ -91,7 +124,7 @@ static void others_stay(void)
 	log_mark();
 	v = victim_new(&(struct victim_how){
 		.name = "v_mappings", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = map_others,
-		.run = watch_pfn, .arg = &watch_fd });
+		.run = watch_pfn, .arg = watch_fds });
 	victim_go(v);
 	if (!WAIT_UNTIL(v->sh->word[0], PATIENCE_MS) || v->sh->word[0] < 0)
 		bail("MRT_BORROW_MM: %s", strerror(-v->sh->word[0]));
@@ -108,8 +141,10 @@ static void others_stay(void)
 		is_eq(pages_there(pagemap, places->huge, HUGE_LEN), HUGE_LEN / PAGE, "%s: hugetlb pages stay mapped", name);
 	else
 		skip("no hugetlb pages", "%s: hugetlb pages stay mapped", name);
-	ioctl(watch_fd, MRT_BORROW_STOP, &r);
-	ok(r.good && !r.efault && !r.wrong, "%s: VM_PFNMAP pages stay mapped", name);
+	/* For the kernel threads to look once more. */
+	sleep_ms(20);
+	check_pfn(watch_fds[0], name, "shared");
+	check_pfn(watch_fds[1], name, "private");
 	is_eq(ioctl(pfn_fd, MRT_PFN_CHECK, 0), 0, "%s: VM_PFNMAP pages are intact", name);
 	for (size_t off = 0; off < SHARED_LEN; off += PAGE)
 		*(uint64_t *)(ours + off) ^= (uintptr_t)(places->shared + off) ^ (uintptr_t)(ours + off);
@@ -119,7 +154,8 @@ static void others_stay(void)
 	close(pagemap);
 	check_gone(v, name);
 	victim_free(v);
-	mrt_close(watch_fd);
+	mrt_close(watch_fds[0]);
+	mrt_close(watch_fds[1]);
 	mrt_close(pfn_fd);
 	file_set("/proc/sys/vm/nr_hugepages", "0");
 }
@@ -316,6 +352,68 @@ static void notifier(const char *name, long refuse)
 	victim_free(v);
 }
 
+/* ---- an MMU notifier, and mmap_lock held for writing ---- */
+
+static int sleep_fd;
+
+static void *sleep_thread(void *arg)
+{
+	(void)arg;
+	ioctl(sleep_fd, MRT_SLEEP_D, 2UL * PATIENCE_MS);
+	return NULL;
+}
+
+/* Before the lock is taken, which the notifier needs as well. A second stuck thread keeps the address space afterwards. */
+static void watch_and_sleep(struct victim *v, void *arg)
+{
+	pthread_t thread;
+
+	watch(v, arg);
+	if (pthread_create(&thread, NULL, sleep_thread, NULL))
+		bail("victim: pthread_create");
+}
+
+/* The lock of a VMA, where there is one, does not do: a notifier must not be made to wait. */
+static void check_locked(struct victim *v, const char *name)
+{
+	struct mrt_notify_report was, is;
+
+	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &was);
+	victim_kill(v);
+	ok(later_victim_taken() && mrt_held(v->how.holds, v->pid) > 0, "%s: a victim that comes after it is taken", name);
+	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: it is not touched while it is locked", name);
+	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
+	is_eq(is.starts - was.starts, 0, "%s: its watcher hears nothing", name);
+	mrt_release(v->how.holds);
+	ok(memory_back(v) && mrt_held(sleep_fd, v->pid) > 0, "%s: memory is back while it is stuck, but not locked", name);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS), "%s: by memrescue", name);
+	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
+	ok(is.nonblock > was.nonblock, "%s: its watcher was told, without being made to wait", name);
+	mrt_release(sleep_fd);
+	check_gone(v, name);
+	ok(mr_wait_idle(), "%s: nothing is in flight afterwards", name);
+}
+
+static void notifier_locked(void)
+{
+	const char *name = "MMU notifier, write lock";
+	struct victim *v;
+
+	pfn_fd = mrt_open();
+	sleep_fd = mrt_open();
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_watchlock", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_MMAP_WRITE, .setup = watch_and_sleep });
+	if (v->sh->word[0] == -EOPNOTSUPP)
+		skip("the kernel has no CONFIG_MMU_NOTIFIER", "%s: it is not touched while it is locked", name);
+	else if (ok(v->sh->word[0] == 1 && WAIT_UNTIL(mrt_held(sleep_fd, v->pid) > 0, PATIENCE_MS), "%s: it is stuck", name))
+		check_locked(v, name);
+	mrt_close(sleep_fd);
+	mrt_close(pfn_fd);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
 int main(void)
 {
 	cg = cg_new("mappings");
@@ -328,5 +426,6 @@ int main(void)
 	userfaultfd();
 	notifier("MMU notifier", 0);
 	notifier("MMU notifier that refuses", 3);
+	notifier_locked();
 	return done();
 }

@@ -2,13 +2,18 @@
 /*
  * More victims at once than there are records: each is either taken, or
  * counted and left to the kernel. Some records are kept for victims of the OOM
- * killer. When the storm is over all of them are free again.
+ * killer; when those are in use as well, the kernel's own reaper takes the next
+ * one. When the storm is over all of them are free again.
  */
 #include "load.h"
 
 #define RECORDS		16
+#define FOR_OTHERS	(RECORDS / 4 * 3)	/* that victims of kill -9 may have */
+#define FOR_OOM		(RECORDS - FOR_OTHERS)
 #define VICTIMS		24
 #define VICTIM_MIB	40
+#define LOCKED_MIB	8
+#define HOOKS_MAX	16
 
 static struct victim *victims[VICTIMS];
 
@@ -35,7 +40,104 @@ static void oom_victim(void)
 	   "the OOM killer's victim is taken although no record is left for others");
 	mrt_close(holds);
 	victim_free(v);
+	WAIT_UNTIL(mr_stat("in_flight") <= FOR_OTHERS && mr_stat("exiting") == 0, PATIENCE_MS);
 	cg_remove(cg);
+}
+
+/* ---- not a single record left ---- */
+
+/* Events that one hook could not pass on; -1: it is not active. */
+static long missed_by(const char *hook)
+{
+	struct mr_row rows[HOOKS_MAX];
+	int n = mr_hooks(rows, HOOKS_MAX);
+
+	for (int i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, hook) && !strcmp(rows[i].state, "active"))
+			return rows[i].missed;
+	return -1;
+}
+
+struct missed {
+	long overflow, sigkill, marked, queued;
+};
+
+static struct missed missed_now(void)
+{
+	return (struct missed){
+		.overflow = mr_stat("overflow"), .sigkill = missed_by("sigkill"),
+		.marked = missed_by("oom_marked"), .queued = missed_by("oom_queued"),
+	};
+}
+
+/*
+ * Each of the two hooks of the OOM killer saw one victim for which there was
+ * no record. The third one saw all SIGKILLs in vain, those of the OOM killer
+ * for the victims that got one of its own records as well.
+ */
+static void check_missed(const struct missed *was)
+{
+	struct missed is = missed_now();
+	long sigkill = is.sigkill - was->sigkill, marked = is.marked - was->marked, queued = is.queued - was->queued;
+
+	is_eq(marked, 1, "no record left: one victim was marked and not taken");
+	is_eq(queued, 1, "no record left: and queued");
+	is_eq(sigkill, FOR_OOM + 1, "no record left: and every victim killed");
+	is_eq(is.overflow - was->overflow, sigkill + marked + queued, "no record left: overflow counts each of these events");
+}
+
+/*
+ * In one cgroup: victims that nobody can reap, and one that takes memory until
+ * it is killed, last of all. The others are killed one after the other, each
+ * when the one before was reported as stuck.
+ */
+static struct victim *fill_with_oom(struct cgroup *cg, int lock_fd, int sleep_fd, struct victim **locked)
+{
+	struct victim *last;
+
+	for (int i = 0; i < FOR_OOM; i++)
+		locked[i] = victim_new(&(struct victim_how){
+			.name = "v_fill", .cg = cg, .mib = LOCKED_MIB, .stuck = STUCK_VMAS_WRITE, .holds = lock_fd });
+	last = victim_new(&(struct victim_how){
+		.name = "v_last", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .holds = sleep_fd,
+		.oom_score_adj = -900, .run = victim_eat });
+	cg_limit_mib(cg, FOR_OOM * LOCKED_MIB + VICTIM_MIB + 8);
+	victim_go(last);
+	return last;
+}
+
+static void check_left_to_kernel(struct victim *v, struct victim **locked)
+{
+	ok(WAIT_UNTIL(log_find("Killed process %d (v_last)", v->pid), PATIENCE_MS), "no record left: the last one is killed");
+	for (int i = 0; i < FOR_OOM; i++)
+		ok(log_find("Killed process %d ", locked[i]->pid) && mrt_held(locked[i]->how.holds, locked[i]->pid) > 0,
+		   "no record left: OOM victim %d is there", i);
+	is_eq(mr_stat("in_flight"), RECORDS, "no record left: all of them are in use");
+	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process %d ", v->pid), PATIENCE_MS) &&
+	   mrt_held(v->how.holds, v->pid) > 0, "no record left: the kernel's own reaper takes it");
+	ok(memory_back(v), "no record left: its memory is back while it is stuck");
+	is_eq(log_count("memrescue: reaped pid=%d ", v->pid), 0, "no record left: memrescue had nothing to do with it");
+	is_eq(mr_stat("in_flight"), RECORDS, "no record left: the records are still in use");
+}
+
+static void no_record_left(void)
+{
+	struct cgroup *cg = cg_new("overflow-last");
+	int lock_fd = mrt_open(), sleep_fd = mrt_open();
+	struct victim *locked[FOR_OOM], *last;
+	struct missed was = missed_now();
+
+	knob_set("stuck_report_ms", "100");
+	last = fill_with_oom(cg, lock_fd, sleep_fd, locked);
+	check_left_to_kernel(last, locked);
+	check_missed(&was);
+	mrt_close(sleep_fd);
+	mrt_close(lock_fd);
+	victim_free(last);
+	for (int i = 0; i < FOR_OOM; i++)
+		victim_free(locked[i]);
+	ok(cg_remove(cg), "no record left: nothing is left of the victims");
+	knob_set("stuck_report_ms", "5000");
 }
 
 int main(void)
@@ -55,12 +157,13 @@ int main(void)
 	WAIT_UNTIL(mr_stat("victims") + mr_stat("overflow") >= VICTIMS, PATIENCE_MS);
 	s = mr_stats();
 	diag("%ld taken, %ld counted as overflow", s.victims, s.overflow);
-	ok(s.victims > 0 && s.victims <= RECORDS && s.victims + s.overflow == VICTIMS,
-	   "every victim is either taken, or counted");
+	is_eq(s.victims, FOR_OTHERS, "three quarters of the records are for victims of kill -9");
+	is_eq(s.victims + s.overflow, VICTIMS, "every victim is either taken, or counted");
 	is_eq(s.in_flight, s.victims, "all that were taken are in flight");
 	oom_victim();
 	/* For the SIGKILL that the OOM killer sends first there was none. */
 	is_le(mr_stat("overflow"), s.overflow + 1, "it is counted as overflow at most once");
+	no_record_left();
 	mrt_close(holds);
 	for (int i = 0; i < VICTIMS; i++)
 		victim_free(victims[i]);

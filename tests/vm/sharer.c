@@ -56,13 +56,14 @@ static void share(struct victim *v, void *arg)
 		v->sh->word[W_BAD] = pattern_bad(v->sh->mem, v->how.mib * MIB, PATTERN_KEY) + 1;
 }
 
-static struct victim *sharing_victim(const char *name, const struct sharing *s, int holds)
+static struct victim *sharing_victim(const char *name, const struct sharing *s, enum stuck stuck, int holds)
 {
 	struct victim *v;
 
 	log_mark();
 	v = victim_new(&(struct victim_how){
-		.name = name, .cg = cg, .mib = VICTIM_MIB, .holds = holds, .run = share, .arg = (void *)s });
+		.name = name, .cg = cg, .mib = VICTIM_MIB, .stuck = stuck, .holds = holds, .run = share,
+		.arg = (void *)s });
 	victim_go(v);
 	return v;
 }
@@ -86,6 +87,13 @@ static bool sharer_alive(pid_t pid)
 	return waitpid(pid, NULL, WNOHANG) == 0;
 }
 
+/* One more victim than @before was left to those who use its memory. */
+static void check_skipped(long before, const char *name)
+{
+	WAIT_UNTIL(mr_stat("skipped") > before, PATIENCE_MS);
+	is_eq(mr_stat("skipped") - before, 1, "%s: it is counted as left alone, once", name);
+}
+
 static long ask(struct victim *v)
 {
 	v->sh->word[W_BAD] = 0;
@@ -93,16 +101,29 @@ static long ask(struct victim *v)
 	return WAIT_UNTIL(v->sh->word[W_BAD], PATIENCE_MS) ? v->sh->word[W_BAD] - 1 : -1;
 }
 
-static void survivor(const char *name, unsigned long flags)
+/*
+ * Stuck, it is there when memrescue looks who it is, and waits for those who
+ * share its memory. When it ends they live on: from then on it is none of
+ * memrescue's business. If it is gone at once, memrescue may never know it.
+ */
+static void survivor(const char *name, unsigned long flags, enum stuck stuck)
 {
 	struct sharing s = { .flags = flags, .fn = sharer_main };
-	struct victim *v = sharing_victim("v_shared", &s, 0);
+	struct victim *v = sharing_victim("v_shared", &s, stuck, 0);
+	struct mr_stats before = mr_stats();
 	pid_t pid = sharer_pid(v);
 
 	is_eq(ask(v), 0, "%s: the sharer sees the memory", name);
 	victim_kill(v);
+	if (stuck) {
+		ok(WAIT_UNTIL(mr_stat("victims") > before.victims, PATIENCE_MS), "%s: the victim is taken", name);
+		is_eq(mr_stat("skipped"), before.skipped, "%s: and not left alone yet", name);
+		mrt_release(mrt());
+	}
 	ok(victim_wait_exit(v), "%s: the victim ends", name);
 	ok(later_victim_taken(), "%s: a victim that comes after it is taken", name);
+	if (stuck)
+		check_skipped(before.skipped, name);
 	is_eq(ask(v), 0, "%s: the survivor's memory is intact", name);
 	ok(sharer_alive(pid) && memory_there(v), "%s: it lives, with all of it", name);
 	ok(!log_find("memrescue: reaped pid=%d ", v->pid), "%s: nothing was reaped", name);
@@ -125,7 +146,8 @@ static void vfork_parent(void)
 {
 	struct sharing s = { .flags = CLONE_VFORK, .fn = sharer_in_d };
 	int holds = mrt_open();
-	struct victim *v = sharing_victim("v_vfork", &s, holds);
+	struct victim *v = sharing_victim("v_vfork", &s, STUCK_NOT, holds);
+	long skipped = mr_stat("skipped");
 	pid_t child;
 
 	if (!WAIT_UNTIL(held_child(v, holds), PATIENCE_MS))
@@ -134,7 +156,9 @@ static void vfork_parent(void)
 	kill(child, SIGKILL);
 	ok(later_victim_taken(), "vfork: a victim that comes after the child is taken");
 	ok(memory_there(v), "vfork: the killed child's memory, which is its parent's, stays");
+	is_eq(mr_stat("skipped"), skipped, "vfork: it is in flight as long as the child is there");
 	mrt_close(holds);
+	check_skipped(skipped, "vfork");
 	ok(WAIT_UNTIL(v->sh->word[W_BAD], PATIENCE_MS), "vfork: the parent goes on");
 	is_eq(v->sh->word[W_BAD] - 1, 0, "vfork: its memory is intact");
 	victim_kill(v);
@@ -147,7 +171,7 @@ static void last_user(void)
 {
 	struct sharing s = { .fn = sharer_in_d };
 	int holds = mrt_open();
-	struct victim *v = sharing_victim("v_both", &s, holds);
+	struct victim *v = sharing_victim("v_both", &s, STUCK_NOT, holds);
 	pid_t pid = sharer_pid(v);
 
 	WAIT_UNTIL(mrt_held(holds, 0) == 1, PATIENCE_MS);
@@ -167,7 +191,7 @@ static void oom_sharer(void)
 {
 	struct sharing s = { .fn = sharer_in_d };
 	int holds = mrt_open();
-	struct victim *v = sharing_victim("v_oomboth", &s, holds), *eater;
+	struct victim *v = sharing_victim("v_oomboth", &s, STUCK_NOT, holds), *eater;
 	pid_t pid = sharer_pid(v);
 
 	WAIT_UNTIL(mrt_held(holds, 0) == 1, PATIENCE_MS);
@@ -247,9 +271,10 @@ int main(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	cg = cg_new("sharer");
 	ok(mr_loaded(), "memrescue is there");
-	survivor("CLONE_VM sharer", 0);
-	survivor("CLONE_VM|CLONE_SIGHAND sharer", CLONE_SIGHAND);
-	survivor("init of a PID namespace", CLONE_NEWPID);
+	survivor("CLONE_VM sharer", 0, STUCK_D);
+	survivor("CLONE_VM sharer, victim gone at once", 0, STUCK_NOT);
+	survivor("CLONE_VM|CLONE_SIGHAND sharer", CLONE_SIGHAND, STUCK_D);
+	survivor("init of a PID namespace", CLONE_NEWPID, STUCK_D);
 	vfork_parent();
 	last_user();
 	oom_sharer();

@@ -3,6 +3,9 @@
  * A bounded end: a victim that cannot be reaped is reported once, with what it
  * waits for and its stack, and then the OOM killer may choose the next one.
  * One that was reaped but does not exit is reported as well.
+ *
+ * With the argument "panic" (see tests/panic.t) stuck_panic is 1: two victims
+ * that are no reason for a panic, then one that is.
  */
 #include "lib.h"
 
@@ -112,11 +115,69 @@ static void reaped_but_there(void)
 	victim_free(v);
 }
 
-int main(void)
+/* ---- stuck_panic=1 ---- */
+
+static void no_panic(const char *name, struct victim *v)
+{
+	ok(WAIT_UNTIL(log_find("memrescue: stuck pid=%d ", v->pid), PATIENCE_MS), "%s: it is reported", name);
+	/* The panic would come after the stack. */
+	ok(WAIT_UNTIL(log_index("task:%s", v->how.name) > 0, PATIENCE_MS) && later_victim_taken(),
+	   "%s: and the machine goes on", name);
+	check_gone(v, name);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
+}
+
+static void no_panic_killed(void)
+{
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){ .name = "v_locked", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_VMAS_WRITE });
+	victim_kill(v);
+	no_panic("unreapable, not the OOM killer's", v);
+}
+
+static void no_panic_returned(void)
+{
+	struct victim *v;
+
+	log_mark();
+	cg_limit_mib(cg, VICTIM_MIB + 8);
+	v = victim_new(&(struct victim_how){
+		.name = "v_there", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = victim_eat });
+	victim_go(v);
+	ok(memory_back(v), "OOM victim that was reaped: its memory is back");
+	no_panic("OOM victim that was reaped", v);
+}
+
+/* The last thing that this machine does. */
+static int panic_mode(void)
+{
+	struct victim *v, *next;
+
+	is_eq(knob_set("stuck_panic", "1"), 0, "stuck_panic can be set");
+	no_panic_killed();
+	no_panic_returned();
+	cg_limit_mib(cg, VICTIM_MIB + 8);
+	log_mark();
+	v = victim_new(&(struct victim_how){ .name = "v_panic", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_VMAS_WRITE });
+	next = victim_new(&(struct victim_how){ .name = "v_next", .cg = cg, .mib = 1, .run = victim_eat });
+	diag("the last victim is %d", v->pid);
+	victim_go(next);
+	/* It does not wait that long. */
+	sleep_ms(PATIENCE_MS);
+	ok(false, "the machine panics");
+	return done();
+}
+
+int main(int argc, char **argv)
 {
 	ok(mr_loaded(), "memrescue is there");
 	cg = cg_new("stuckreport");
 	is_eq(knob_set("stuck_report_ms", "%d", REPORT_MS), 0, "stuck_report_ms can be set");
+	if (argc > 1 && !strcmp(argv[1], "panic"))
+		return panic_mode();
 	unreapable_oom();
 	unreapable_killed();
 	reaped_but_there();

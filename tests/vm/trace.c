@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The trace events, as trace-cmd and bpftrace find them: five of them, with
- * the fields of a victim that the test knows.
+ * The trace events: five of them, with the fields of a victim that the test
+ * knows; as text, by the format that perf and bpftrace read, and counted by
+ * perf events with filters on the fields.
  */
+#include <linux/perf_event.h>
+
 #include "lib.h"
 
 #define TRACING		"/sys/kernel/tracing/"
 #define VICTIM_MIB	40
 
-static const char *const events[] = {
+enum { QUEUED, BEGIN, END, EXIT, STUCK, EVENTS };
+
+static const char *const events[EVENTS] = {
 	"victim_queued", "reap_begin", "reap_end", "victim_exit", "victim_stuck",
 };
+
+/* ---- as text ---- */
 
 /* The first line of the trace with this event of this process, or NULL. */
 static const char *find_event(const char *event, pid_t pid)
@@ -100,6 +107,146 @@ static void stuck_victim(void)
 	knob_set("stuck_report_ms", "5000");
 }
 
+/* ---- their format ---- */
+
+/* The fields that each of them has besides the kernel's own: name and size. */
+static const char *const formats[EVENTS] = {
+	"pid:4 comm:16 oom:1 rss_pages:8 swap_pages:8",
+	"pid:4 since_us:8",
+	"pid:4 since_us:8 freed_pages:8",
+	"pid:4 since_us:8",
+	"pid:4 since_us:8",
+};
+
+/* Adds the field of a line such as "field:char comm[16];	offset:12;	size:16;	signed:0;". */
+static void add_field(const char *line, char *found, size_t room, unsigned int *end)
+{
+	unsigned int offset, size;
+	char type_and_name[128], *name;
+
+	if (sscanf(line, " field:%127[^;]; offset:%u; size:%u;", type_and_name, &offset, &size) != 3)
+		return;
+	name = strrchr(type_and_name, ' ');
+	if (!name || offset < *end) {
+		snprintf(found, room, "a field that cannot be: %.100s", line);
+		return;
+	}
+	*end = offset + size;
+	name[1 + strcspn(name + 1, "[")] = '\0';
+	if (strncmp(name + 1, "common_", 7))
+		snprintf(found + strlen(found), room - strlen(found), "%s%s:%u", *found ? " " : "", name + 1, size);
+}
+
+static void check_format(int event)
+{
+	char path[128], line[1024], found[1024] = "";
+	unsigned int end = 0;
+	bool prints = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), TRACING "events/memrescue/%s/format", events[event]);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		add_field(line, found, sizeof(found), &end);
+		prints |= !strncmp(line, "print fmt: \"pid=%d ", 19);
+	}
+	if (f)
+		fclose(f);
+	if (!ok(prints && !strcmp(found, formats[event]), "%s: its format has the fields that it should have", events[event]))
+		diag("it has %s", found);
+}
+
+/* ---- counted ---- */
+
+#define CPUS_MAX	64
+
+/* A perf event that counts on every CPU. */
+struct counter {
+	int fds[CPUS_MAX], cpus;
+};
+
+static bool counter_open(struct counter *c, const char *event, const char *filter)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .disabled = 1 };
+	char path[128];
+
+	snprintf(path, sizeof(path), TRACING "events/memrescue/%s/id", event);
+	attr.config = file_long(path, -1);
+	for (c->cpus = 0; c->cpus < CPUS_MAX && c->cpus < sysconf(_SC_NPROCESSORS_ONLN); c->cpus++) {
+		int fd = syscall(SYS_perf_event_open, &attr, -1, c->cpus, -1, PERF_FLAG_FD_CLOEXEC);
+
+		c->fds[c->cpus] = fd;
+		if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)) {
+			diag("perf event %s, filter %s: %s", event, filter, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+static long counter_read(const struct counter *c)
+{
+	uint64_t value;
+	long sum = 0;
+
+	for (int i = 0; i < c->cpus; i++)
+		sum += read(c->fds[i], &value, sizeof(value)) == sizeof(value) ? (long)value : 0;
+	return sum;
+}
+
+static void counter_close(struct counter *c)
+{
+	for (int i = 0; i < c->cpus; i++)
+		close(c->fds[i]);
+}
+
+static bool open_counters(struct counter *counters, pid_t pid)
+{
+	/* In pages: all of VICTIM_MIB, and nine tenths of it. */
+	static const char *const more[EVENTS] = {
+		"&& comm == \"v_counted\" && oom == 0 && rss_pages >= 10240 && swap_pages == 0",
+		"&& since_us < 3600000000", "&& freed_pages >= 9216", "&& since_us > 0", "",
+	};
+	int good = 0;
+
+	for (int i = 0; i < EVENTS; i++) {
+		char filter[256];
+
+		snprintf(filter, sizeof(filter), "pid == %d %s", pid, more[i]);
+		good += counter_open(&counters[i], events[i], filter);
+	}
+	return is_eq(good, EVENTS, "perf: the five events can be counted, with filters");
+}
+
+static void counted_victim(void)
+{
+	struct counter counters[EVENTS] = { 0 };
+	struct cgroup *cg = cg_new("trace3");
+	struct victim *v;
+
+	if (!file_exists("/proc/sys/kernel/perf_event_paranoid")) {
+		skip("the kernel has no CONFIG_PERF_EVENTS", "perf: the five events can be counted, with filters");
+		return;
+	}
+	/* It is not stuck for that long, however slow the machine is. */
+	knob_set("stuck_report_ms", "600000");
+	v = victim_new(&(struct victim_how){ .name = "v_counted", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
+	if (open_counters(counters, v->pid)) {
+		victim_kill(v);
+		ok(memory_back(v), "perf: a victim is reaped");
+		mrt_release(mrt());
+		victim_wait_exit(v);
+		WAIT_UNTIL(counter_read(&counters[EXIT]), PATIENCE_MS);
+		for (int i = QUEUED; i <= EXIT; i++)
+			is_eq(counter_read(&counters[i]), 1, "perf: %s is counted once", events[i]);
+		is_eq(counter_read(&counters[STUCK]), 0, "perf: %s is not counted", events[STUCK]);
+	}
+	for (int i = 0; i < EVENTS; i++)
+		counter_close(&counters[i]);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
 int main(void)
 {
 	char path[128];
@@ -109,12 +256,15 @@ int main(void)
 		skip_all("the kernel has no tracefs");
 	ok(mr_loaded(), "memrescue is there");
 	file_write(TRACING "trace", " ");
-	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+	for (int i = 0; i < EVENTS; i++) {
 		snprintf(path, sizeof(path), TRACING "events/memrescue/%s/enable", events[i]);
 		enabled += !file_set(path, "1");
 	}
-	is_eq(enabled, ARRAY_SIZE(events), "the five events can be enabled");
+	is_eq(enabled, EVENTS, "the five events can be enabled");
 	reaped_victim();
 	stuck_victim();
+	for (int i = 0; i < EVENTS; i++)
+		check_format(i);
+	counted_victim();
 	return done();
 }

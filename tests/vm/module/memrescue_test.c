@@ -273,6 +273,11 @@ static int mrt_mmap(struct file *file, struct vm_area_struct *vma)
 	err = mrt_pfn_make(f);
 	if (err)
 		return err;
+	/*
+	 * A private mapping that is writable must be covered as a whole: by
+	 * the PFN of its first page in vm_pgoff the kernel tells the copies
+	 * that the user writes from the pages themselves.
+	 */
 	return remap_pfn_range(vma, vma->vm_start, page_to_pfn(f->pfn_pages),
 			       size, vma->vm_page_prot);
 }

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 
 #define MRT_DEV			"/dev/memrescue_test"
-#define MRT_PFN_PAGES		16	/* mmap(): that many VM_PFNMAP pages */
+#define MRT_PFN_PAGES		16	/* mmap(), shared or private: that many VM_PFNMAP pages */
 #define MRT_PFN_MAGIC		0x6d72745f70666e00ULL
 
 /**
