@@ -52,7 +52,7 @@ struct memrescue_reaper_knobs {
  * @delayed: victims whose threads kept robust futexes until the time that the
  *	stock kernel gives them was over
  * @stuck: victims reported as stuck
- * @overflow: victims left to the kernel because all records were in use
+ * @overflow: events (marks, SIGKILLs) of victims for which no record was free
  * @unlogged: victims without a line in the log, because many were killed at once
  * @given_back: victims handed to the kernel's reaper
  * @hist: mark to memory back, bucket i: less than 2^i microseconds

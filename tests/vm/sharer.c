@@ -56,14 +56,13 @@ static void share(struct victim *v, void *arg)
 		v->sh->word[W_BAD] = pattern_bad(v->sh->mem, v->how.mib * MIB, PATTERN_KEY) + 1;
 }
 
-static struct victim *sharing_victim(const char *name, const struct sharing *s, enum stuck stuck, int holds)
+static struct victim *sharing_victim(const char *name, const struct sharing *s, enum stuck how, int holds)
 {
 	struct victim *v;
 
 	log_mark();
 	v = victim_new(&(struct victim_how){
-		.name = name, .cg = cg, .mib = VICTIM_MIB, .stuck = stuck, .holds = holds, .run = share,
-		.arg = (void *)s });
+		.name = name, .cg = cg, .mib = VICTIM_MIB, .stuck = how, .holds = holds, .run = share, .arg = (void *)s });
 	victim_go(v);
 	return v;
 }
@@ -106,23 +105,23 @@ static long ask(struct victim *v)
  * share its memory. When it ends they live on: from then on it is none of
  * memrescue's business. If it is gone at once, memrescue may never know it.
  */
-static void survivor(const char *name, unsigned long flags, enum stuck stuck)
+static void survivor(const char *name, unsigned long flags, enum stuck how)
 {
 	struct sharing s = { .flags = flags, .fn = sharer_main };
-	struct victim *v = sharing_victim("v_shared", &s, stuck, 0);
+	struct victim *v = sharing_victim("v_shared", &s, how, 0);
 	struct mr_stats before = mr_stats();
 	pid_t pid = sharer_pid(v);
 
 	is_eq(ask(v), 0, "%s: the sharer sees the memory", name);
 	victim_kill(v);
-	if (stuck) {
+	if (how != STUCK_NOT) {
 		ok(WAIT_UNTIL(mr_stat("victims") > before.victims, PATIENCE_MS), "%s: the victim is taken", name);
 		is_eq(mr_stat("skipped"), before.skipped, "%s: and not left alone yet", name);
 		mrt_release(mrt());
 	}
 	ok(victim_wait_exit(v), "%s: the victim ends", name);
 	ok(later_victim_taken(), "%s: a victim that comes after it is taken", name);
-	if (stuck)
+	if (how != STUCK_NOT)
 		check_skipped(before.skipped, name);
 	is_eq(ask(v), 0, "%s: the survivor's memory is intact", name);
 	ok(sharer_alive(pid) && memory_there(v), "%s: it lives, with all of it", name);
