@@ -3,6 +3,8 @@
  * Two memory nodes (boot with numa=fake=2): a cpuset that may only use one of
  * them runs out of it, and a victim with memory on both gives both back.
  */
+#include <sys/utsname.h>
+
 #include "lib.h"
 
 #define VICTIM_MIB	48
@@ -87,11 +89,23 @@ static void both_nodes(void)
 	cg_remove(cg);
 }
 
+/* Debian's kernels for clouds cannot make one out of nothing (CONFIG_NUMA_EMU); for all others it is a fault of the runner. */
+static void no_second_node(void)
+{
+	struct utsname name;
+
+	if (!uname(&name) && strstr(name.release, "-cloud-"))
+		skip_all("there is only one memory node");
+	bail("there is only one memory node; boot with numa=fake=2");
+}
+
 int main(void)
 {
 	if (!file_exists("/sys/devices/system/node/node1"))
-		bail("there is only one memory node; boot with numa=fake=2");
+		no_second_node();
 	ok(mr_loaded(), "memrescue is there");
+	/* A page that it has marked cannot be read, nor can a list of robust futexes in it: see docs/reaper.md. */
+	file_set("/proc/sys/kernel/numa_balancing", "0");
 	oom_cpuset();
 	both_nodes();
 	return done();
