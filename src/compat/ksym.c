@@ -122,7 +122,7 @@ static struct ksym ksyms[KSYM_COUNT] = {
 	},
 	[KSYM_OOM_LOCK] = {
 		.name = "oom_lock",
-		.loss = "at the moment when a victim's memory is back the OOM killer may take another one",
+		.loss = "another one may be killed just when a victim's memory is back",
 		.bind = bind_oom_lock,
 	},
 };

@@ -137,7 +137,7 @@ static unsigned int check_sharers(struct victim *v, unsigned int robust)
 static unsigned int check_all(struct victim *v, unsigned int robust)
 {
 	unsigned int step = STEP_MORE;
-	int users, all;
+	int users, all, own = robust == ROBUST_READ;
 
 	rcu_read_lock();
 	/*
@@ -151,7 +151,7 @@ static unsigned int check_all(struct victim *v, unsigned int robust)
 	if (users)
 		step = check_process(v->task, v->mm, robust);
 	/* Others may use it only if there are more users than its threads. */
-	if (step == STEP_MORE && all > users + (robust == ROBUST_READ))
+	if (step == STEP_MORE && all > users + own)
 		step = check_sharers(v, robust);
 	rcu_read_unlock();
 	/*

@@ -224,7 +224,7 @@ static bool main_thread_in_d_state(pid_t pid)
 
 /*
  * A dump cannot begin before all threads have come to it, and one is stuck. As
- * on the stock kernel, the dump of an OOM victim is not waited for for ever.
+ * on the stock kernel, the dump of an OOM victim is not waited for without end.
  */
 static void oom_of_hung_dump(void)
 {
