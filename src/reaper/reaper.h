@@ -77,7 +77,7 @@ struct memrescue_reaper_now {
 	unsigned long in_flight;	/* victims whose memory is not back */
 	unsigned long exiting;		/* memory back, process still there */
 	unsigned long expected_pages;	/* what those in flight still have */
-	unsigned long workers_used;	/* most workers ever busy at once */
+	unsigned long workers_used;	/* most that had a victim at once */
 };
 
 extern struct memrescue_reaper_knobs memrescue_reaper_knobs;

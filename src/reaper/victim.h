@@ -120,10 +120,11 @@ struct reaper_worker {
 
 /**
  * struct reaper - the one reaper
- * @lock: protects @active, @busy, @workers_used, @to_hide, the fields of the
- *	records, and the arming of @janitor and @retry
+ * @lock: protects @active, @busy, @at_work, @workers_used, @to_hide, the fields
+ *	of the records, and the arming of @janitor and @retry
  * @active: records that were adopted or wait for it
  * @busy: one bit for each worker that runs
+ * @at_work: one bit for each of them that has a victim
  * @incoming: records that hooks filled; lock-free
  * @used: one bit for each record that is not free; lock-free
  * @to_hide: there may be victims to hide
@@ -139,6 +140,7 @@ struct reaper {
 	spinlock_t lock;	/* see above */
 	struct list_head active;
 	unsigned long busy;
+	unsigned long at_work;
 	unsigned int workers_used;
 	struct llist_head incoming;
 	unsigned long *used;

@@ -392,6 +392,15 @@ static void arm_retry(struct reaper *r)
 		memrescue_arm(&r->retry, delay);
 }
 
+/* A worker that only looks for a victim is none that was used. */
+static void note_at_work(struct reaper *r, const struct reaper_worker *w)
+{
+	lockdep_assert_held(&r->lock);
+	r->at_work |= BIT(w->index);
+	r->workers_used = max_t(unsigned int, r->workers_used,
+				hweight_long(r->at_work));
+}
+
 static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 				  bool *more)
 {
@@ -400,11 +409,12 @@ static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 	memrescue_record_take_incoming();
 	spin_lock(&r->lock);
 	r->busy |= BIT(w->index);
-	r->workers_used = max_t(unsigned int, r->workers_used,
-				hweight_long(r->busy));
+	r->at_work &= ~BIT(w->index);
 	v = READ_ONCE(r->running) ?
 	    pick(r, w->index == REAPER_WHOLE, more) : NULL;
-	if (!v) {
+	if (v) {
+		note_at_work(r, w);
+	} else {
 		r->busy &= ~BIT(w->index);
 		arm_retry(r);
 	}

@@ -237,7 +237,6 @@ static void effect_workers(void)
 {
 	int tries = 0;
 
-	knob_set("max_workers", "1");
 	knob_set("parallel_min_kb", "0");
 	knob_set("range_kb", "2048");
 	ok(one_more(), "max_workers: a single worker reaps a victim");
@@ -384,6 +383,8 @@ int main(void)
 	is_eq(mr_reload(), 0, "memrescue can be loaded anew, for statistics from the start");
 	cg = cg_new("knobs");
 	log_mark();
+	/* workers_used is the most since the load: no more than one may start before effect_workers(). */
+	knob_set("max_workers", "1");
 	effect_kill_min();
 	effect_workers();
 	effect_range();
