@@ -179,6 +179,7 @@ static void forked_child(void)
 {
 	const char *name = "forked child";
 	struct victim *v;
+	pid_t child;
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	log_mark();
@@ -192,9 +193,11 @@ static void forked_child(void)
 	v->sh->word[1] = 1;
 	ok(WAIT_UNTIL(v->sh->word[2], PATIENCE_MS), "%s: the child lives", name);
 	is_eq(v->sh->word[2] - 1, 0, "%s: its memory is intact", name);
-	WAIT_UNTIL(waitpid(v->sh->word[0], NULL, WNOHANG) == v->sh->word[0], PATIENCE_MS);
+	child = v->sh->word[0];
 	check_gone(v, name);
 	victim_free(v);
+	/* It becomes ours when its parent's last thread is gone. */
+	ok(WAIT_UNTIL(waitpid(child, NULL, WNOHANG) == child, PATIENCE_MS), "%s: and can be waited for", name);
 }
 
 static void plain(const char *name, enum pages pages)
