@@ -125,11 +125,16 @@ void memrescue_give_back(struct victim *v)
 	if (!v->claimed || compat_mm_flag(v->mm, MMF_OOM_SKIP))
 		return;
 	atomic_long_inc(&memrescue_reaper_stats.given_back);
+	/*
+	 * Neither for our own call nor for the OOM killer's, which may come
+	 * just now, must the hook take it again. Either of them queues it.
+	 */
+	WRITE_ONCE(r->giving, v->mm);
+	/* Pairs with the barrier in memrescue_record_claim(). */
+	smp_mb();
 	compat_mm_flag_clear(v->mm, MMF_OOM_REAP_QUEUED);
-	/* Our own hook must not take it again. */
-	WRITE_ONCE(r->giver, current);
 	static_call(memrescue_queue_reaper)(v->claimed);
-	WRITE_ONCE(r->giver, NULL);
+	WRITE_ONCE(r->giving, NULL);
 }
 
 /* Of an OOM victim, exit_mmap() says so: see memrescue_hide(). */

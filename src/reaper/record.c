@@ -62,11 +62,18 @@ bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
 	struct reaper *r = &memrescue_reaper;
 	struct victim *v;
 
-	if (!READ_ONCE(r->running) || (oom && READ_ONCE(r->giver) == current))
+	if (!READ_ONCE(r->running))
 		return true;
 	/* Seen by the other hook already, or queued for the kernel's reaper. */
 	if (oom && memrescue_ksym_has(KSYM_QUEUE_REAPER) &&
 	    compat_mm_flag(task->signal->oom_mm, MMF_OOM_REAP_QUEUED))
+		return true;
+	/*
+	 * Not queued, because it is just being handed over, to whoever queues
+	 * it first. Pairs with the barrier in memrescue_give_back().
+	 */
+	smp_rmb();
+	if (oom && READ_ONCE(r->giving) == task->signal->oom_mm)
 		return true;
 	v = claim_slot(r, oom);
 	if (!v) {

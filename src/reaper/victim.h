@@ -133,8 +133,8 @@ struct reaper_worker {
  * @late_wq: where the janitor runs, which may print for long
  * @janitor: see janitor.c
  * @retry: kicks a worker when the next try is due
- * @giver: the task that hands victims to the kernel's reaper, whose hook must
- *	not take them again
+ * @giving: the mm that is being handed to the kernel's reaper: hooks must not
+ *	take it again
  */
 struct reaper {
 	spinlock_t lock;	/* see above */
@@ -148,7 +148,7 @@ struct reaper {
 	unsigned int nr_records;
 	bool to_hide;
 	bool running;
-	struct task_struct *giver;
+	struct mm_struct *giving;
 	struct workqueue_struct *wq;
 	struct workqueue_struct *late_wq;
 	struct delayed_work janitor;
