@@ -9,11 +9,17 @@
 #include "compat/ksym.h"
 #include "control/control.h"
 #include "hook/hook.h"
+#include "pool/pool.h"
+#include "pool/rescue.h"
 #include "reaper/reaper.h"
 
 static unsigned int records = 1024;
 module_param(records, uint, 0444);
 MODULE_PARM_DESC(records, "victims at once (16 to 65536, default 1024)");
+
+static unsigned int pool_max_pages;
+module_param(pool_max_pages, uint, 0444);
+MODULE_PARM_DESC(pool_max_pages, "room in the page pool, pages (default 0: 2 % of memory, at most 16384)");
 
 static int __init memrescue_init(void)
 {
@@ -22,30 +28,45 @@ static int __init memrescue_init(void)
 	err = memrescue_ksym_init();
 	if (err)
 		return err;
-	err = memrescue_reaper_init(records);
+	err = memrescue_pool_init(pool_max_pages);
 	if (err)
 		return err;
-	memrescue_hook_init(&memrescue_reaper_sink);
+	err = memrescue_rescue_init();
+	if (err)
+		goto err_exit_pool;
+	err = memrescue_reaper_init(records);
+	if (err)
+		goto err_exit_rescue;
+	memrescue_hook_init(&memrescue_reaper_sink, &memrescue_rescue_sink);
 	err = memrescue_control_enable(true);
 	if (err)
 		goto err_exit_reaper;
+	memrescue_control_rescue_start();
 	err = memrescue_control_init();
 	if (err)
 		goto err_disable;
 	return 0;
 
 err_disable:
+	memrescue_control_rescue_stop();
 	memrescue_control_enable(false);
 err_exit_reaper:
 	memrescue_reaper_exit();
+err_exit_rescue:
+	memrescue_rescue_exit();
+err_exit_pool:
+	memrescue_pool_exit();
 	return err;
 }
 
 static void __exit memrescue_exit(void)
 {
 	memrescue_control_exit();
+	memrescue_control_rescue_stop();
 	memrescue_control_enable(false);
 	memrescue_reaper_exit();
+	memrescue_rescue_exit();
+	memrescue_pool_exit();
 }
 
 module_init(memrescue_init);

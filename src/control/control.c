@@ -30,9 +30,17 @@ bool memrescue_control_enabled(void)
 	return READ_ONCE(enabled);
 }
 
+static int attach_reaper(void)
+{
+	if (memrescue_hook_attach(HOOK_PART_REAPER))
+		return 0;
+	pr_err("no hook could be attached: no victim would be seen\n");
+	return -ENOENT;
+}
+
 /**
  * memrescue_control_enable() - turn the reaper on or off
- * @on: on; off detaches every hook and hands unfinished victims to the kernel
+ * @on: on; off detaches its hooks and hands unfinished victims to the kernel
  *
  * Context: process context, may sleep.
  * Return: 0, or -ENOENT if no hook could be attached; it is off then.
@@ -46,10 +54,10 @@ int memrescue_control_enable(bool on)
 		goto out_unlock;
 	if (on) {
 		memrescue_reaper_start();
-		err = memrescue_hook_attach();
+		err = attach_reaper();
 	}
 	if (!on || err) {
-		memrescue_hook_detach();
+		memrescue_hook_detach(HOOK_PART_REAPER);
 		memrescue_reaper_stop();
 	}
 	if (!err)
@@ -86,6 +94,7 @@ static const struct attribute_group device_group = {
 static const struct attribute_group *groups[] = {
 	&device_group,
 	&memrescue_reaper_group,
+	&memrescue_pool_group,
 	NULL
 };
 
@@ -101,18 +110,31 @@ static struct miscdevice device = {
 	.groups = groups,
 };
 
+static int register_device(void)
+{
+	int err = misc_register(&device);
+
+	if (err)
+		return err;
+	err = sysfs_merge_group(&device.this_device->kobj,
+				&memrescue_rescue_group);
+	if (err)
+		misc_deregister(&device);
+	return err;
+}
+
 /**
  * memrescue_control_init() - make the device and its directory
  *
  * Context: module load; may sleep.
- * Return: 0 or a negative errno of misc_register().
+ * Return: 0 or a negative errno.
  */
 int memrescue_control_init(void)
 {
 	int err = memrescue_fault("misc_register");
 
 	if (!err)
-		err = misc_register(&device);
+		err = register_device();
 	if (err)
 		pr_err("the device cannot be registered (%d)\n", err);
 	return err;

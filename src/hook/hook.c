@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of hooks: see hook.h. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 #include <linux/string.h>
 #include "compat/fault.h"
 #include "hook/hook.h"
 
 #define DETACH_RETRY_MS	10u
 
+/* Functions that a kretprobe sees at the same time. */
+#define HOOK_RETURNS(cpus)	(16 + 4 * (cpus))
+
 static struct memrescue_hook *const hooks[] = {
 	&memrescue_hook_mark_victim,
 	&memrescue_hook_queue_reaper,
 	&memrescue_hook_signal,
+	&memrescue_hook_slowpath,
+	&memrescue_hook_reclaim,
+	&memrescue_hook_slowpath_return,
 };
 
-/* Written before the first hook is attached. */
+/* Serializes attaching and detaching. */
+static DEFINE_MUTEX(attach_lock);
+
+/* Both written before the first hook is attached. */
 static const struct memrescue_sink *hook_sink;
+const struct memrescue_rescue_sink *memrescue_hook_rescue_sink;
 
 static void match_tracepoint(struct tracepoint *tracepoint, void *unused)
 {
@@ -40,13 +52,34 @@ static int attach_tracepoint(struct memrescue_hook *hook)
 					 hook);
 }
 
+static int register_one(struct memrescue_hook *hook, const char *symbol)
+{
+	/* One that was registered before carries its old state. */
+	memset(&hook->probe, 0, sizeof(hook->probe));
+	memset(&hook->ret, 0, sizeof(hook->ret));
+	if (hook->kind == HOOK_KRETPROBE) {
+		hook->ret.kp.symbol_name = symbol;
+		hook->ret.handler = hook->handler;
+		hook->ret.entry_handler = hook->entry;
+		hook->ret.data_size = hook->data_size;
+		hook->ret.maxactive = HOOK_RETURNS(num_possible_cpus());
+		return register_kretprobe(&hook->ret);
+	}
+	hook->probe.symbol_name = symbol;
+	hook->probe.pre_handler = hook->pre;
+	hook->probe.post_handler = hook->post;
+	return register_kprobe(&hook->probe);
+}
+
 static int attach_kprobe(struct memrescue_hook *hook)
 {
-	/* A kprobe that was registered before carries its old state. */
-	memset(&hook->probe, 0, sizeof(hook->probe));
-	hook->probe.symbol_name = hook->target;
-	hook->probe.pre_handler = hook->pre;
-	return register_kprobe(&hook->probe);
+	int err = -ENOENT;
+
+	if (hook->clone)
+		err = register_one(hook, hook->clone);
+	if (err)
+		err = register_one(hook, hook->target);
+	return err;
 }
 
 /*
@@ -56,19 +89,40 @@ static int attach_kprobe(struct memrescue_hook *hook)
  */
 static void detach_kprobe(struct memrescue_hook *hook)
 {
-	kprobe_opcode_t *addr = hook->probe.addr;
+	struct kprobe *probe = &hook->probe;
+	kprobe_opcode_t *addr;
 
+	if (hook->kind == HOOK_KRETPROBE)
+		probe = &hook->ret.kp;
+	addr = probe->addr;
 	for (;;) {
-		unregister_kprobe(&hook->probe);
-		if (hook->probe.addr)
+		if (hook->kind == HOOK_KRETPROBE)
+			unregister_kretprobe(&hook->ret);
+		else
+			unregister_kprobe(probe);
+		if (probe->addr)
 			break;
 		msleep(DETACH_RETRY_MS);
-		hook->probe.addr = addr;
+		probe->addr = addr;
 	}
-	atomic_long_add(hook->probe.nmissed, &hook->missed);
+	atomic_long_add(probe->nmissed + hook->ret.nmissed, &hook->missed);
 }
 
-static int attach_one(struct memrescue_hook *hook)
+static void detach_one(struct memrescue_hook *hook)
+{
+	if (!hook->attached)
+		return;
+	if (hook->kind == HOOK_TRACEPOINT)
+		tracepoint_probe_unregister(hook->tracepoint, hook->callback,
+					    hook);
+	else
+		detach_kprobe(hook);
+	hook->attached = false;
+	if (hook->gone)
+		hook->gone();
+}
+
+static int register_kind(struct memrescue_hook *hook)
 {
 	int err = memrescue_fault(hook->target);
 
@@ -79,75 +133,103 @@ static int attach_one(struct memrescue_hook *hook)
 	return attach_kprobe(hook);
 }
 
+static void attach_one(struct memrescue_hook *hook)
+{
+	const char *why = NULL;
+
+	hook->err = register_kind(hook);
+	hook->attached = !hook->err;
+	if (hook->attached && hook->check)
+		why = hook->check(hook);
+	WRITE_ONCE(hook->why, why);
+	if (why) {
+		detach_one(hook);
+		hook->err = -EPROTO;
+	}
+	if (hook->err)
+		pr_warn("hook %s (%s) is off (%d%s%s); lost without it: %s\n",
+			hook->name, hook->target, hook->err, why ? ": " : "",
+			why ?: "", hook->loss);
+}
+
 /**
  * memrescue_hook_init() - find the tracepoints
  * @sink: who is called back, for as long as the module lives
+ * @rescue: likewise, for allocations
  *
  * Context: module load; may sleep.
- * Return: 0. Nothing has to be undone.
  */
-int memrescue_hook_init(const struct memrescue_sink *sink)
+void memrescue_hook_init(const struct memrescue_sink *sink,
+			 const struct memrescue_rescue_sink *rescue)
 {
 	hook_sink = sink;
+	memrescue_hook_rescue_sink = rescue;
 	for_each_kernel_tracepoint(match_tracepoint, NULL);
-	return 0;
 }
 
 /**
- * memrescue_hook_attach() - attach what can be attached
+ * memrescue_hook_attach() - attach what can be attached of a part
+ * @part: HOOK_PART_*
  *
- * Context: process context, may sleep; serialized by the caller.
- * Return: 0, or -ENOENT (after a message for each) if not a single hook could
- * be attached: no victim would ever be seen.
+ * There is a message for each that cannot.
+ *
+ * Context: process context, may sleep.
+ * Return: how many hooks of the part are attached.
  */
-int memrescue_hook_attach(void)
+unsigned int memrescue_hook_attach(unsigned int part)
 {
 	unsigned int i, attached = 0;
 
+	mutex_lock(&attach_lock);
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
-		struct memrescue_hook *hook = hooks[i];
-
-		if (!hook->attached) {
-			hook->err = attach_one(hook);
-			hook->attached = !hook->err;
-		}
-		if (hook->attached)
-			attached++;
-		else
-			pr_warn("hook %s (%s) is off (%d); lost without it: %s\n",
-				hook->name, hook->target, hook->err,
-				hook->loss);
+		if (hooks[i]->part != part)
+			continue;
+		if (!hooks[i]->attached)
+			attach_one(hooks[i]);
+		attached += hooks[i]->attached;
 	}
-	if (attached)
-		return 0;
-	pr_err("no hook could be attached: no victim would be seen\n");
-	return -ENOENT;
+	mutex_unlock(&attach_lock);
+	return attached;
 }
 
 /**
- * memrescue_hook_detach() - detach every hook
+ * memrescue_hook_detach() - detach every hook of a part
+ * @part: HOOK_PART_*
  *
- * Context: process context, may sleep; serialized by the caller. On return no
- * callback runs, nor will.
+ * Context: process context, may sleep. On return no callback of the part runs,
+ * nor will.
  */
-void memrescue_hook_detach(void)
+void memrescue_hook_detach(unsigned int part)
 {
 	unsigned int i;
 
+	mutex_lock(&attach_lock);
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
-		struct memrescue_hook *hook = hooks[i];
-
-		if (!hook->attached)
+		if (hooks[i]->part != part)
 			continue;
-		if (hook->kind == HOOK_TRACEPOINT) {
-			tracepoint_probe_unregister(hook->tracepoint,
-						    hook->callback, hook);
-		} else {
-			detach_kprobe(hook);
-		}
-		hook->attached = false;
+		detach_one(hooks[i]);
+		/* That it was off for a reason does not matter any more. */
+		hooks[i]->err = 0;
+		WRITE_ONCE(hooks[i]->why, NULL);
 	}
+	mutex_unlock(&attach_lock);
 	tracepoint_synchronize_unregister();
+}
+
+/**
+ * memrescue_hook_refuted() - detach a hook that was attached by mistake
+ * @hook: the kernel turned out not to be as it was expected
+ *
+ * Context: process context, may sleep. On return its callback does not run.
+ */
+void memrescue_hook_refuted(struct memrescue_hook *hook)
+{
+	mutex_lock(&attach_lock);
+	if (hook->attached) {
+		detach_one(hook);
+		hook->err = -EPROTO;
+	}
+	mutex_unlock(&attach_lock);
 }
 
 /**
@@ -166,24 +248,38 @@ void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 		atomic_long_inc(&hook->missed);
 }
 
+static const char *const kinds[] = {
+	[HOOK_TRACEPOINT] = "tracepoint",
+	[HOOK_KPROBE] = "kprobe",
+	[HOOK_KRETPROBE] = "kretprobe",
+};
+
+static const char *const parts[] = {
+	[HOOK_PART_REAPER] = "reaper",
+	[HOOK_PART_RESCUE] = "rescue",
+	[HOOK_PART_ATOMIC] = "atomic",
+};
+
 static ssize_t hook_row(const struct memrescue_hook *hook, char *buf,
 			size_t size)
 {
 	unsigned long missed = atomic_long_read(&hook->missed);
 	ssize_t len;
 
-	len = scnprintf(buf, size, "%s %s %s optional ", hook->name,
-			hook->kind == HOOK_KPROBE ? "kprobe" : "tracepoint",
-			hook->target);
+	len = scnprintf(buf, size, "%s %s %s %s optional ", hook->name,
+			parts[hook->part], kinds[hook->kind], hook->target);
 	if (hook->attached)
 		len += scnprintf(buf + len, size - len, "active");
+	else if (hook->err == -EPROTO)
+		len += scnprintf(buf + len, size - len, "refuted");
 	else if (hook->err)
 		len += scnprintf(buf + len, size - len, "failed(%d)",
 				 hook->err);
 	else
 		len += scnprintf(buf + len, size - len, "off");
-	if (hook->attached && hook->kind == HOOK_KPROBE)
-		missed += hook->probe.nmissed;
+	if (hook->attached)
+		missed += hook->probe.nmissed + hook->ret.kp.nmissed +
+			  hook->ret.nmissed;
 	len += scnprintf(buf + len, size - len, " %lu %lu %s\n",
 			 atomic_long_read(&hook->hits), missed, hook->loss);
 	return len;
@@ -203,7 +299,7 @@ ssize_t memrescue_hook_table(char *buf, size_t size)
 	unsigned int i;
 
 	len = scnprintf(buf, size,
-			"name kind target need state hits missed lost-without-it\n");
+			"name part kind target need state hits missed lost-without-it\n");
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		len += hook_row(hooks[i], buf + len, size - len);
 	return len;

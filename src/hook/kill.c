@@ -36,6 +36,7 @@ struct memrescue_hook memrescue_hook_signal = {
 	.name = "sigkill",
 	.target = "signal_generate",
 	.kind = HOOK_TRACEPOINT,
+	.part = HOOK_PART_REAPER,
 	.callback = on_signal,
 	.loss = "processes killed from user space are not reaped",
 };

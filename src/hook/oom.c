@@ -53,6 +53,7 @@ struct memrescue_hook memrescue_hook_mark_victim = {
 	.name = "oom_marked",
 	.target = "mark_victim",
 	.kind = HOOK_TRACEPOINT,
+	.part = HOOK_PART_REAPER,
 	.callback = on_mark_victim,
 	.loss = "OOM victims are seen a little later, when queue_oom_reaper is called",
 };
@@ -61,6 +62,7 @@ struct memrescue_hook memrescue_hook_queue_reaper = {
 	.name = "oom_queued",
 	.target = "queue_oom_reaper",
 	.kind = HOOK_KPROBE,
+	.part = HOOK_PART_REAPER,
 	.pre = on_queue_reaper,
 	.loss = "nothing while mark_victim is active: it is the second way to the same event",
 };

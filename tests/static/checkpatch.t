@@ -60,7 +60,7 @@ result 'the check accepts a clean file' "$(check "$MODULE" "$scratch/good.c")"
 	group 'trace events' "$TRACE" $(c_files src -name trace.h)
 	group 'src/compat' "$COMPAT" $(c_files src/compat -path src/compat/probes -prune -o)
 	group 'probes' "$PROBES" $(c_files src/compat/probes)
-	group 'the tests'\'' module' "$MODULE" $(c_files tests/vm/module)
-	group 'programs' "$USER_SPACE" $(c_files tests tools -path tests/vm/module -prune -o)
+	group 'the tests'\'' modules, samples' "$COMPAT" $(c_files tests/vm/module tests/vm/clients samples)
+	group 'programs' "$USER_SPACE" $(c_files tests tools -path tests/vm/module -prune -o -path tests/vm/clients -prune -o)
 }
 finish

@@ -175,7 +175,9 @@ static void check_tables(void)
 	int n = mr_hooks(rows, ARRAY_SIZE(rows)), good = 0;
 
 	for (int i = 0; i < n; i++)
-		good += rows[i].target[0] && (!strcmp(rows[i].kind, "tracepoint") || !strcmp(rows[i].kind, "kprobe")) &&
+		good += rows[i].target[0] && rows[i].part[0] &&
+			(!strcmp(rows[i].kind, "tracepoint") || !strcmp(rows[i].kind, "kprobe") ||
+			 !strcmp(rows[i].kind, "kretprobe")) &&
 			(!strcmp(rows[i].need, "needed") || !strcmp(rows[i].need, "optional")) && rows[i].state[0] &&
 			rows[i].hits >= 0 && rows[i].missed >= 0;
 	ok(n >= 3 && good == n, "hooks: every row has its columns");
@@ -339,21 +341,26 @@ static void effect_range(void)
 	zap_unwatch();
 }
 
-static void effect_enabled(void)
+/* The hooks of the reaper, or of all other parts, that are in that state. */
+static int hooks_in(bool of_reaper, const char *state)
 {
 	struct mr_row rows[32];
-	int n, off = 0, active = 0;
+	int n = mr_hooks(rows, ARRAY_SIZE(rows)), found = 0;
+
+	for (int i = 0; i < n; i++)
+		found += of_reaper == !strcmp(rows[i].part, "reaper") && !strcmp(rows[i].state, state);
+	return found;
+}
+
+static void effect_enabled(void)
+{
+	int n = hooks_in(true, "active"), others = hooks_in(false, "active");
 
 	is_eq(knob_set("enabled", "0"), 0, "enabled 0: is taken");
-	n = mr_hooks(rows, ARRAY_SIZE(rows));
-	for (int i = 0; i < n; i++)
-		off += !strcmp(rows[i].state, "off");
-	is_eq(off, n, "enabled 0: every hook is off");
+	ok(n >= 3 && hooks_in(true, "off") == n, "enabled 0: every hook of the reaper is off");
+	is_eq(hooks_in(false, "active"), others, "enabled 0: the others are as they were");
 	is_eq(knob_set("enabled", "1"), 0, "enabled 1: is taken");
-	n = mr_hooks(rows, ARRAY_SIZE(rows));
-	for (int i = 0; i < n; i++)
-		active += !strcmp(rows[i].state, "active");
-	is_eq(active, n, "enabled 1: every hook is active");
+	is_eq(hooks_in(true, "active"), n, "enabled 1: every hook is active");
 	ok(one_more(), "enabled 1: victims are reaped again");
 }
 

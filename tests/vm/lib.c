@@ -438,6 +438,8 @@ static void row_word(struct mr_row *r, const char *title, const char *word)
 {
 	if (!strcmp(title, "name"))
 		snprintf(r->name, sizeof(r->name), "%s", word);
+	else if (!strcmp(title, "part"))
+		snprintf(r->part, sizeof(r->part), "%s", word);
 	else if (!strcmp(title, "kind"))
 		snprintf(r->kind, sizeof(r->kind), "%s", word);
 	else if (!strcmp(title, "target"))

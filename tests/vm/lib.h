@@ -6,7 +6,10 @@
  *   lib_log.c     the kernel log
  *   lib_cgroup.c  control groups (v2)
  *   lib_victim.c  processes with memory that get stuck and killed
+ *   lib_zram.c    swap on a compressed RAM disk
  *   lib_check.c   checks of a victim that many scenarios share
+ *   lib_rescue.c  tasks that are rescued: see rescue.h
+ *   lib_swap.c    swap
  *
  * A test prints one line per check and ends with `return done()`. Whatever it
  * changed through these functions (knobs, cgroups, processes, held tasks) is
@@ -138,13 +141,20 @@ bool mr_wait_idle(void);
 
 /* A row of the tables "hooks" and "symbols". */
 struct mr_row {
-	char name[64], target[64], kind[32], need[16], state[96];
+	char name[64], part[16], target[64], kind[32], need[16], state[96];
 	long hits, missed;
 };
 
 /* The number of rows in @rows, or -1. */
 int mr_hooks(struct mr_row *rows, int max);
 int mr_symbols(struct mr_row *rows, int max);
+
+/*
+ * Swap of that size on a compressed RAM disk, until the test ends; false if the
+ * kernel has none. @compressors: the first that the kernel has is
+ * taken; ends with NULL, or is NULL: the kernel's choice.
+ */
+bool zram_swap(long mib, const char *const *compressors);
 
 /* ---- kernel log ---- */
 

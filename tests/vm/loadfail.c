@@ -15,6 +15,12 @@ static struct cgroup *cg;
 static struct mr_row hooks[ROWS], symbols[ROWS];
 static int nr_hooks, nr_symbols;
 
+/* Attached only when the administrator asks for it. */
+static bool is_unused(const struct mr_row *hook)
+{
+	return !strcmp(hook->part, "atomic");
+}
+
 /* The row called so, or NULL. */
 static struct mr_row *row(struct mr_row *rows, int n, const char *name)
 {
@@ -238,6 +244,9 @@ static const struct {
 	{ "lock_vma_under_rcu", lose_locked },
 	{ "get_wchan", lose_wchan },
 	{ "oom_lock", lose_nothing },
+	/* Of the rescue: what it does without them is in rescue.c. */
+	{ "__alloc_pages_slowpath", lose_nothing },
+	{ "mm_vmscan_direct_reclaim_begin", lose_nothing },
 };
 
 static void check_loss(const char *what)
@@ -266,7 +275,7 @@ static int rows_changed(const char *what, const struct mr_row *was, int n, const
 	int wrong = 0;
 
 	for (int i = 0; i < n; i++) {
-		bool this = !strcmp(is[i].name, what) || !strcmp(is[i].target, what);
+		bool this = (!strcmp(is[i].name, what) || !strcmp(is[i].target, what)) && !is_unused(&is[i]);
 
 		if (!strcmp(is[i].state, this ? lost : was[i].state))
 			continue;
@@ -304,7 +313,7 @@ static void check_each(void)
 			check_optional(symbols[i].name);
 	}
 	for (int i = 0; i < nr_hooks; i++)
-		if (!row(symbols, nr_symbols, hooks[i].target))
+		if (!is_unused(&hooks[i]) && !row(symbols, nr_symbols, hooks[i].target))
 			check_optional(hooks[i].target);
 }
 
@@ -317,7 +326,7 @@ static void check_complete(void)
 		bail("memrescue cannot be loaded");
 	read_tables();
 	for (int i = 0; i < nr_hooks; i++)
-		bad += strcmp(hooks[i].state, "active") || strcmp(hooks[i].need, "optional");
+		bad += strcmp(hooks[i].state, is_unused(&hooks[i]) ? "off" : "active") || strcmp(hooks[i].need, "optional");
 	for (int i = 0; i < nr_symbols; i++) {
 		needed += !strcmp(symbols[i].need, "needed");
 		bad += strcmp(symbols[i].state, "found") && strcmp(symbols[i].state, "not-in-this-kernel");
@@ -458,6 +467,9 @@ int main(void)
 	check_nothing_left("any hook", "mark_victim,queue_oom_reaper,signal_generate", -ENOENT, "no hook could be attached");
 	check_nothing_left("misc_register", "misc_register", -ENOENT, "the device cannot be registered (-2)");
 	check_nothing_left("records", "records", -ENOMEM, "no memory for 1024 records");
+	check_nothing_left("room for the page pool", "pool", -ENOMEM, "the page pool cannot be set up (-12)");
+	check_nothing_left("a shrinker", "shrinker", -ENOENT, "the page pool cannot be set up (-2)");
+	check_nothing_left("watching CPUs", "cpuhp", -ENOENT, "the page pool cannot be set up (-2)");
 	check_nothing_left("a workqueue", "workqueue", -ENOMEM, "the workqueues cannot be made");
 	check_kprobes_off();
 	check_records();

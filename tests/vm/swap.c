@@ -3,58 +3,11 @@
  * Swapped memory is given back as well: a victim most of which is on a
  * compressed RAM disk frees its swap entries while it is stuck.
  */
-#include <sys/swap.h>
-
 #include "lib.h"
 
-#define DEV		"/dev/zram0"
 #define SWAP_MIB	96
 #define VICTIM_MIB	64
 #define LIMIT_MIB	24
-
-static bool swap_on;
-
-static void swap_end(void)
-{
-	if (swap_on && swapoff(DEV))
-		diag("swapoff: %s", strerror(errno));
-	file_write("/sys/block/zram0/reset", "1");
-}
-
-/* A swap header, as mkswap writes it: version 1, the last page, the magic. */
-static int make_swap(void)
-{
-	static char page[PAGE];
-	uint32_t *head = (uint32_t *)(page + 1024);
-	int fd = open(DEV, O_RDWR | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	head[0] = 1;
-	head[1] = SWAP_MIB * 256 - 1;
-	memcpy(page + PAGE - 10, "SWAPSPACE2", 10);
-	n = pwrite(fd, page, PAGE, 0);
-	fsync(fd);
-	close(fd);
-	return n == (ssize_t)PAGE ? 0 : -EIO;
-}
-
-static void swap_begin(void)
-{
-	char size[32];
-
-	if (!file_exists("/sys/block/zram0/disksize"))
-		skip_all("the kernel has no zram");
-	at_end(END_FILES, swap_end);
-	file_write("/sys/block/zram0/reset", "1");
-	snprintf(size, sizeof(size), "%dM", SWAP_MIB);
-	if (file_write("/sys/block/zram0/disksize", "%s", size) || make_swap())
-		bail("cannot prepare " DEV);
-	if (swapon(DEV, 0))
-		bail("swapon: %s", strerror(errno));
-	swap_on = true;
-}
 
 static void swapped(const char *name, bool oom)
 {
@@ -97,7 +50,8 @@ static void swapped(const char *name, bool oom)
 int main(void)
 {
 	ok(mr_loaded(), "memrescue is there");
-	swap_begin();
+	if (!zram_swap(SWAP_MIB, NULL))
+		skip_all("the kernel has no zram");
 	swapped("kill -9", false);
 	swapped("memcg OOM", true);
 	return done();

@@ -58,6 +58,67 @@ struct mrt_notify_report {
 	__u64 refused;
 };
 
+/* Kinds of allocation: the masks are the kernel's own. */
+#define MRT_GFP_KERNEL		0
+#define MRT_GFP_ZERO		1	/* GFP_KERNEL, zeroed */
+#define MRT_GFP_USER		2	/* GFP_HIGHUSER_MOVABLE, zeroed */
+#define MRT_GFP_ACCOUNT		3	/* GFP_KERNEL, charged to the caller's cgroup */
+#define MRT_GFP_READAHEAD	4	/* movable, __GFP_NORETRY, __GFP_NOWARN */
+#define MRT_GFP_THISNODE	5	/* GFP_KERNEL, of the local node only */
+#define MRT_GFP_DMA		6	/* of the first 16 MB, __GFP_NORETRY, __GFP_NOWARN */
+#define MRT_GFP_ATOMIC		7
+#define MRT_GFP_ATOMIC_ZERO	8
+#define MRT_GFP_ATOMIC_NOWARN	9
+#define MRT_GFP_NOWAIT		10
+#define MRT_GFP_FROZEN		11	/* GFP_KERNEL, without a reference */
+#define MRT_GFP_PAIR		12	/* GFP_KERNEL, two pages at a time */
+#define MRT_GFP_PAIR_ZERO	13	/* the same, zeroed */
+#define MRT_GFP_PAIR_COMP	14	/* zeroed, a compound page */
+#define MRT_GFP_PAIR_NORETRY	15	/* __GFP_NORETRY, __GFP_NOWARN */
+#define MRT_GFP_KINDS		16
+
+/* Flags of MRT_ALLOC. */
+#define MRT_ALLOC_WHEN_KILLED	1	/* not before a fatal signal is pending */
+#define MRT_ALLOC_EXHAUSTED	2	/* when no more can be had without waiting */
+#define MRT_ALLOC_PAUSE		4	/* with a pause after each page */
+
+/**
+ * struct mrt_alloc - MRT_ALLOC: allocates pages, looks at each, frees all of them
+ * @kind: MRT_GFP_*
+ * @flags: MRT_ALLOC_*
+ * @nr: how many times
+ * @hold_ms: they are freed only after so long, or when the caller is killed
+ * @got: allocations that did not fail
+ * @wrong_contents: pages that ought to be zeroed, and are not
+ * @wrong_refs: with another number of references
+ * @wrong_state: whose struct page is not as it should be
+ * @wrong_charge: charged and should not be, or the other way round
+ * @taken: pages that were taken before, for MRT_ALLOC_EXHAUSTED
+ * @worst_us: the longest of them, microseconds
+ * @all_us: all of them
+ * @nodes: a bit for each node that they are from
+ * @held: 1 while they are held
+ * @done: 1 at the end, last of all
+ */
+struct mrt_alloc {
+	__u32 kind;
+	__u32 flags;
+	__u32 nr;
+	__u32 hold_ms;
+	__u32 got;
+	__u32 wrong_contents;
+	__u32 wrong_refs;
+	__u32 wrong_state;
+	__u32 wrong_charge;
+	__u32 taken;
+	__u32 worst_us;
+	__u32 reserved;
+	__u64 all_us;
+	__u64 nodes;
+	__u32 held;
+	__u32 done;
+};
+
 /* The caller sleeps uninterruptibly for that many ms, or until MRT_RELEASE. */
 #define MRT_SLEEP_D		_IO('m', 1)
 /* The same with its own mmap_lock held for writing, or for reading. */
@@ -77,5 +138,6 @@ struct mrt_notify_report {
 /* An MMU notifier for the caller's mm that refuses the first arg non-blocking calls. */
 #define MRT_NOTIFY		_IO('m', 10)
 #define MRT_NOTIFY_REPORT	_IOR('m', 11, struct mrt_notify_report)
+#define MRT_ALLOC		_IOWR('m', 12, struct mrt_alloc)
 
 #endif /* MEMRESCUE_TEST_H */

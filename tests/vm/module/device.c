@@ -23,6 +23,7 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
+#include "alloc.h"
 #include "memrescue_test.h"
 
 #define MRT_PFN_ORDER	4
@@ -441,6 +442,8 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_release_holds(f);
 	case MRT_HELD:
 		return mrt_count_held(f, arg);
+	case MRT_ALLOC:
+		return mrt_alloc((void __user *)arg);
 	}
 
 	mutex_lock(&f->lock);

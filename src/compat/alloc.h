@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The page allocator from inside: what its functions pass to each other, and what
+ * a page looks like that it hands out.
+ *
+ * Context: any, NMI included.
+ */
+#ifndef MEMRESCUE_COMPAT_ALLOC_H
+#define MEMRESCUE_COMPAT_ALLOC_H
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/nodemask.h>
+#include <linux/page-flags.h>
+#include <linux/page_ref.h>
+#include "memrescue_config.h"
+
+/*
+ * The beginning of the kernel's struct alloc_context (mm/internal.h), the same
+ * from 5.10 to 7.2. That it is so is tested at load, not taken for granted.
+ */
+struct compat_alloc_context {
+	struct zonelist *zonelist;
+	nodemask_t *nodemask;
+};
+
+static inline struct page *compat_alloc_pages(gfp_t gfp, unsigned int order,
+					      int nid, nodemask_t *nodes)
+{
+#ifdef HAVE_ALLOC_PAGES_NODEMASK
+	return __alloc_pages_nodemask(gfp, order, nid, nodes);
+#else
+	return __alloc_pages(gfp, order, nid, nodes);
+#endif
+}
+
+static inline unsigned long compat_page_flags(const struct page *page)
+{
+#ifdef HAVE_PAGE_FLAGS_STRUCT
+	return page->flags.f;
+#else
+	return page->flags;
+#endif
+}
+
+static inline bool compat_page_is_charged(const struct page *page)
+{
+#if defined(HAVE_PAGE_MEMCG_DATA)
+	return page->memcg_data;
+#elif defined(HAVE_PAGE_MEM_CGROUP)
+	return page->mem_cgroup;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Is the struct page as the allocator leaves it? The same conditions as in the
+ * kernel's page_expected_state(), but for the reference count.
+ */
+static inline bool compat_page_is_clean(struct page *page)
+{
+	return atomic_read(&page->_mapcount) == -1 && !page->mapping &&
+	       !compat_page_is_charged(page) &&
+	       !(compat_page_flags(page) & ((1UL << NR_PAGEFLAGS) - 1));
+}
+
+/*
+ * What the allocator does to a page before it hands it out: see prep_new_page()
+ * and post_alloc_hook(). The page has one reference; @frozen: it shall have
+ * none. False if somebody else refers to it: nothing has changed then.
+ */
+static inline bool compat_page_ready(struct page *page, unsigned int order,
+				     gfp_t gfp, bool frozen)
+{
+	unsigned int i;
+
+	if (frozen ? !page_ref_freeze(page, 1) : page_ref_count(page) != 1)
+		return false;
+	set_page_private(page, 0);
+	clear_page_pfmemalloc(page);
+	for (i = 0; i < 1u << order; i++)
+		if (want_init_on_alloc(gfp) || want_init_on_free())
+			clear_page(page_address(page + i));
+	return true;
+}
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the pool share.
+ *
+ * Context: see each function. Getting and putting take no lock at all.
+ * Lock order: pool.lock (mutex) is the only one. No memory is allocated with it
+ * held, and CPU hotplug callbacks and the shrinker do not take it: who holds it
+ * never waits for reclaim.
+ */
+#ifndef MEMRESCUE_POOL_INTERNAL_H
+#define MEMRESCUE_POOL_INTERNAL_H
+
+#include <linux/irq_work.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/memrescue.h>
+#include <linux/mutex.h>
+#include <linux/nodemask.h>
+#include <linux/percpu.h>
+#include <linux/workqueue.h>
+#include "pool/pool.h"
+#include "pool/rack.h"
+
+/* A CPU that has fewer pages at hand calls the worker. */
+#define POOL_LOW_PAGES	8u
+
+/* Two pages that belong together; see pairs.c. */
+#define POOL_PAIR_ORDER		1u
+#define POOL_PAIR_PAGES		2u
+#define POOL_PAIRS_PLAIN	0u
+#define POOL_PAIRS_COMPOUND	1u
+#define POOL_PAIRS_KINDS	2u
+
+/* Half of the room in the racks is for guaranteed shares. */
+#define POOL_MAX_RESERVED(max_pages)	((max_pages) / 2)
+
+/**
+ * struct pool_cpu - what a CPU has at hand
+ * @shelf: pages of the CPU's node
+ * @nid: that node; constant
+ */
+struct pool_cpu {
+	struct pool_shelf shelf;
+	int nid;
+};
+
+/**
+ * struct pool_node - a NUMA node that has memory
+ * @nid: its number; constant
+ * @common: pages for everybody, beyond those at hand of the CPUs
+ * @reserve: pages that somebody has a credit for
+ * @pairs: blocks of two pages, of either kind
+ * @requested: a run of the worker has been asked for, and did not begin yet; or
+ *	it waits for its next try
+ * @hard: the run may reclaim. Only used by the worker
+ * @kick: asks for it, from any context
+ * @refill: the worker
+ */
+struct pool_node {
+	int nid;
+	struct pool_rack common;
+	struct pool_rack reserve;
+	struct pool_shelf pairs[POOL_PAIRS_KINDS];
+	int requested;
+	bool hard;
+	struct irq_work kick;
+	struct delayed_work refill;
+};
+
+/*
+ * Counted on each CPU, so that clients do not meet; a word each, so that an NMI
+ * cannot come in between.
+ */
+struct pool_client_counts {
+	unsigned long gets;
+	unsigned long misses;
+	unsigned long puts;
+	unsigned long handed_over;
+};
+
+/**
+ * struct memrescue_pool_client - whoever has a share of the pool
+ * @name: shown to the administrator; constant
+ * @owner: module that created it, or NULL; constant
+ * @quota: guaranteed share, pages. Protected by pool.lock
+ * @flags: MEMRESCUE_POOL_*; constant
+ * @link: in pool.clients. Protected by pool.lock
+ * @counts: what it did
+ * @credit: pages in the reserve that are there for it: a permit for each
+ * @lent: pages of its share that are out, and will be put back
+ * @borrowed: pages of the rescue share that it has; they are in the lent of
+ *	that one
+ */
+struct memrescue_pool_client {
+	char name[MEMRESCUE_POOL_NAME];
+	struct module *owner;
+	unsigned int quota;
+	unsigned int flags;
+	struct list_head link;
+	struct pool_client_counts __percpu *counts;
+	atomic_t credit;
+	atomic_t lent;
+	atomic_t borrowed;
+};
+
+/**
+ * struct pool - the one pool
+ * @lock: protects @clients, the clients' quotas, @pairs, the knobs, @extra, what is
+ *	derived from them (read with READ_ONCE() elsewhere) and @peak
+ * @clients: all of them, @rescue first
+ * @past: what clients did that are gone
+ * @rescue: whose share critical clients and rescued tasks may use
+ * @cpus: for each possible CPU
+ * @nodes: by number; NULL where there is no memory; constant
+ * @pairs: how many pairs of each kind there shall be in each node
+ * @max_pages: what the racks have room for; constant
+ * @extra: pages that are wanted beyond the base, after misses
+ * @give_up: pages of @extra that the shrinker took
+ * @coming: pages that workers are about to put in
+ * @missed: misses since the size was looked at
+ * @busy: a shelf was found empty since the size was looked at: not quiet
+ * @node_pages: how many there may be in the common rack of a node
+ * @cpu_target, @node_target: how many there shall be
+ * @target: how many there shall be of all, guaranteed shares included
+ * @peak: the most pages that were seen
+ * @dropped: pages that were put back and found no room; their first words are
+ *	the links
+ * @running: work may be queued
+ * @wq: where the workers run
+ * @tend: looks at the size while it is not the base
+ */
+struct pool {
+	struct mutex lock;	/* see above */
+	struct list_head clients;
+	struct pool_client_counts past;
+	struct memrescue_pool_client *rescue;
+	struct pool_cpu __percpu *cpus;
+	struct pool_node *nodes[MAX_NUMNODES];
+	unsigned int pairs;
+	unsigned int max_pages;
+	unsigned int extra;
+	atomic_t give_up;
+	atomic_t coming;
+	atomic_t missed;
+	int busy;
+	unsigned int node_pages;
+	unsigned int cpu_target;
+	unsigned int node_target;
+	unsigned int target;
+	unsigned long peak;
+	struct llist_head dropped;
+	bool running;
+	struct workqueue_struct *wq;
+	struct delayed_work tend;
+};
+
+extern struct pool memrescue_pool;
+
+/* The first node with memory after @nid, or NULL. */
+static inline struct pool_node *memrescue_pool_next_node(int *nid)
+{
+	while (++*nid < MAX_NUMNODES)
+		if (memrescue_pool.nodes[*nid])
+			return memrescue_pool.nodes[*nid];
+	return NULL;
+}
+
+/* The nodes that have memory. */
+#define for_each_pool_node(node, nid) \
+	for ((nid) = -1; ((node) = memrescue_pool_next_node(&(nid))); )
+
+/* stock.c: pages in and out, from any context */
+struct page *memrescue_pool_take(const nodemask_t *nodes);
+struct page *memrescue_pool_take_credit(struct memrescue_pool_client *client,
+					const nodemask_t *nodes);
+int memrescue_pool_near(void);
+bool memrescue_pool_stock_common(struct page *page);
+bool memrescue_pool_stock_reserve(struct page *page);
+void memrescue_pool_drop(struct page *page);
+void memrescue_pool_free(struct page *page);
+unsigned long memrescue_pool_common(void);
+unsigned long memrescue_pool_reserved(void);
+bool memrescue_pool_dec(atomic_t *count);
+
+#define GFP_POOL_SOFT	(__GFP_KSWAPD_RECLAIM | __GFP_NOMEMALLOC | __GFP_NOWARN)
+/* What the base and the shares lack is worth reclaim, but only one try. */
+#define GFP_POOL_HARD	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | \
+			 __GFP_NOWARN)
+
+/* pairs.c: for lifelines */
+struct page *memrescue_pool_take_pair(gfp_t gfp, const nodemask_t *nodes);
+void memrescue_pool_return_pair(gfp_t gfp, struct page *page);
+void memrescue_pool_trim_pairs(void);
+bool memrescue_pool_fill_pairs(struct pool_node *node);
+unsigned long memrescue_pool_pairs(void);
+
+/* share.c: the reserve and the credits */
+bool memrescue_pool_fill_reserve(struct pool_node *node);
+
+/* refill.c: how large it is, and who makes it so */
+void memrescue_pool_kick(int nid);
+void memrescue_pool_kick_missed(int nid);
+void memrescue_pool_kick_all(void);
+void memrescue_pool_kick_irq(struct irq_work *work);
+void memrescue_pool_refill(struct work_struct *work);
+struct page *memrescue_pool_alloc(int nid, bool hard);
+bool memrescue_pool_claim(void);
+void memrescue_pool_unclaim(void);
+void memrescue_pool_tend(struct work_struct *work);
+unsigned int memrescue_pool_cap(void);
+unsigned int memrescue_pool_most_reserved(void);
+unsigned int memrescue_pool_pairs_target(void);
+void memrescue_pool_resize(void);
+void memrescue_pool_free_dropped(void);
+unsigned long memrescue_pool_surplus(void);
+unsigned long memrescue_pool_shrink(unsigned long pages);
+
+/* client.c: shares, and what clients do */
+struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,
+				   const nodemask_t *nodes);
+int memrescue_pool_client_init(void);
+void memrescue_pool_client_exit(void);
+void memrescue_pool_client_add(struct memrescue_pool_client *client,
+			       struct pool_client_counts *sum);
+
+#endif

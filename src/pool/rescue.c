@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who is rescued without asking: decides for an allocation that has come to the
+ * allocator's slow path whether it is given a page of the pool.
+ *
+ *   dying     tasks that were killed: the sooner they are gone the better. From
+ *             the common part, then from the rescue share
+ *   lifeline  tasks of cgroups that the administrator named: from their own share
+ *             only, so many in a second at most
+ *             (two pages that belong together are counted as lifeline-pair)
+ *   atomic    allocations that cannot wait and have failed: from the common part
+ *
+ * Context: like an NMI, where not said otherwise: no lock, no printing.
+ */
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include "compat/alloc.h"
+#include "pool/internal.h"
+#include "pool/rescue.h"
+#include "pool/trace.h"
+
+/* Pages in a row that cannot be handed out, before it is given up. */
+#define TRIES	4
+
+struct memrescue_rescue_knobs memrescue_rescue_knobs = {
+	.dying = 1,
+	.atomic = 0,
+	.lifeline_pages = 1024,
+	.lifeline_rate_pages = 8192,
+};
+
+static const char *const names[RESCUE_CLASSES] = {
+	[RESCUE_DYING] = "dying",
+	[RESCUE_LIFELINE] = "lifeline",
+	[RESCUE_PAIR] = "lifeline-pair",
+	[RESCUE_ATOMIC] = "atomic",
+};
+
+static struct memrescue_rescue_counts counts[RESCUE_CLASSES];
+
+/* On its way out, and not because it wanted to: its exit code is a signal. */
+static bool is_torn_down(void)
+{
+	const struct signal_struct *signal = current->signal;
+
+	return (current->flags & PF_EXITING) &&
+	       (READ_ONCE(signal->flags) & SIGNAL_GROUP_EXIT) &&
+	       (READ_ONCE(signal->group_exit_code) & 0x7f);
+}
+
+static bool is_dying(void)
+{
+	return fatal_signal_pending(current) || tsk_is_oom_victim(current) ||
+	       is_torn_down();
+}
+
+/* Read-ahead and the like: it can do without, and might take all there is. */
+static bool is_opportunistic(gfp_t gfp)
+{
+	return (gfp & __GFP_NORETRY) && (gfp & __GFP_MOVABLE);
+}
+
+static struct page *take(unsigned int class, const nodemask_t *nodes)
+{
+	struct page *page;
+
+	if (class == RESCUE_LIFELINE)
+		return memrescue_pool_take_credit(memrescue_lifeline_client(),
+						  nodes);
+	page = memrescue_pool_take(nodes);
+	if (!page && class == RESCUE_DYING)
+		page = memrescue_pool_take_credit(memrescue_pool.rescue, nodes);
+	return page;
+}
+
+/*
+ * It cannot be handed out as it is. What somebody refers to put() takes care of;
+ * a broken page is not touched any more.
+ */
+static void reject(struct memrescue_pool_client *client, struct page *page)
+{
+	if (PageHWPoison(page)) {
+		this_cpu_inc(client->counts->handed_over);
+	} else if (page_ref_count(page) != 1) {
+		memrescue_pool_put(client, page);
+	} else {
+		this_cpu_inc(client->counts->puts);
+		memrescue_pool_drop(page);
+	}
+}
+
+static struct page *serve(unsigned int class, gfp_t gfp,
+			  const nodemask_t *nodes, bool frozen)
+{
+	struct memrescue_pool_client *client = memrescue_pool.rescue;
+	struct page *page;
+	unsigned int i;
+
+	if (class == RESCUE_LIFELINE)
+		client = memrescue_lifeline_client();
+	for (i = 0; i < TRIES; i++) {
+		page = take(class, nodes);
+		if (!page)
+			break;
+		this_cpu_inc(client->counts->gets);
+		if (compat_page_is_clean(page) &&
+		    compat_page_ready(page, 0, gfp, frozen)) {
+			this_cpu_inc(client->counts->handed_over);
+			memrescue_pool_kick(page_to_nid(page));
+			atomic_long_inc(&counts[class].served);
+			trace_pool_rescue(names[class], gfp, page_to_nid(page));
+			return page;
+		}
+		reject(client, page);
+	}
+	atomic_long_inc(&counts[class].missed);
+	/* The common part ought to be larger. */
+	if (class != RESCUE_LIFELINE)
+		atomic_inc(&memrescue_pool.missed);
+	memrescue_pool_kick(raw_cpu_ptr(memrescue_pool.cpus)->nid);
+	return NULL;
+}
+
+/* Nobody else has them, so that their state is as the allocator left it. */
+static struct page *serve_pair(gfp_t gfp, const nodemask_t *nodes, bool frozen)
+{
+	struct memrescue_pool_client *client = memrescue_lifeline_client();
+	struct page *page = memrescue_pool_take_pair(gfp, nodes);
+
+	memrescue_pool_kick(page ? page_to_nid(page) : memrescue_pool_near());
+	if (page && !compat_page_ready(page, POOL_PAIR_ORDER, gfp, frozen)) {
+		/* Somebody looks at it by its number, just now. */
+		memrescue_pool_return_pair(gfp, page);
+		page = NULL;
+	}
+	if (!page) {
+		atomic_long_inc(&counts[RESCUE_PAIR].missed);
+		return NULL;
+	}
+	this_cpu_add(client->counts->gets, POOL_PAIR_PAGES);
+	this_cpu_add(client->counts->handed_over, POOL_PAIR_PAGES);
+	atomic_long_inc(&counts[RESCUE_PAIR].served);
+	trace_pool_rescue(names[RESCUE_PAIR], gfp, page_to_nid(page));
+	return page;
+}
+
+static struct page *rescue_lifeline(gfp_t gfp, unsigned int order,
+				    const nodemask_t *nodes, bool frozen)
+{
+	unsigned int class = order ? RESCUE_PAIR : RESCUE_LIFELINE;
+
+	if (!memrescue_lifeline_within_rate(1u << order)) {
+		atomic_long_inc(&counts[class].limited);
+		return NULL;
+	}
+	if (order)
+		return serve_pair(gfp, nodes, frozen);
+	return serve(class, gfp, nodes, frozen);
+}
+
+static struct page *rescue_task(gfp_t gfp, unsigned int order,
+				const nodemask_t *nodes, bool frozen)
+{
+	struct page *page = NULL;
+
+	if ((current->flags & PF_KTHREAD) || is_opportunistic(gfp))
+		return NULL;
+	if (!order && READ_ONCE(memrescue_rescue_knobs.dying) && is_dying())
+		page = serve(RESCUE_DYING, gfp, nodes, frozen);
+	if (page || !memrescue_lifeline_holds())
+		return page;
+	return rescue_lifeline(gfp, order, nodes, frozen);
+}
+
+static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
+				  bool frozen)
+{
+	if (!READ_ONCE(memrescue_rescue_knobs.atomic))
+		return NULL;
+	return serve(RESCUE_ATOMIC, gfp, nodes, frozen);
+}
+
+const struct memrescue_rescue_sink memrescue_rescue_sink = {
+	.task = rescue_task,
+	.atomic = rescue_atomic,
+};
+
+/**
+ * memrescue_rescue_init() - prepare what the hooks will ask
+ *
+ * Context: module load, after the pool; may sleep.
+ * Return: 0 or a negative errno.
+ */
+int memrescue_rescue_init(void)
+{
+	return memrescue_lifeline_init();
+}
+
+/**
+ * memrescue_rescue_exit() - undo memrescue_rescue_init()
+ *
+ * Context: module unload; no hook calls any more; may sleep.
+ */
+void memrescue_rescue_exit(void)
+{
+	memrescue_lifeline_exit();
+}
+
+/**
+ * memrescue_rescue_table() - the classes as text, one line each
+ * @buf: where to write
+ * @size: its size, bytes
+ *
+ * Context: any.
+ * Return: bytes written.
+ */
+ssize_t memrescue_rescue_table(char *buf, size_t size)
+{
+	unsigned int i;
+	ssize_t len;
+
+	len = scnprintf(buf, size, "class served missed limited\n");
+	for (i = 0; i < RESCUE_CLASSES; i++)
+		len += scnprintf(buf + len, size - len, "%s %lu %lu %lu\n",
+				 names[i], atomic_long_read(&counts[i].served),
+				 atomic_long_read(&counts[i].missed),
+				 atomic_long_read(&counts[i].limited));
+	return len;
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/* VM tests: the rescue of tasks. See rescue.h. */
+#include "rescue.h"
+
+#define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
+
+/* ---- the pool ---- */
+
+/* A number in the row of that name, or -1. */
+static long table_column(const char *file, const char *name, int nr)
+{
+	char text[4096], *line, *at;
+
+	file_read(file, text, sizeof(text));
+	for (line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
+		char *rest, *word = strtok_r(line, " ", &rest);
+
+		if (!word || strcmp(word, name))
+			continue;
+		while (word && nr--)
+			word = strtok_r(NULL, " ", &rest);
+		return word ? atol(word) : -1;
+	}
+	return -1;
+}
+
+long rescued(const char *class, int column)
+{
+	return table_column(MR_POOL "rescued", class, column);
+}
+
+long rescued_all(int column)
+{
+	return rescued("dying", column) + rescued("lifeline", column) + rescued("lifeline-pair", column) +
+	       rescued("atomic", column);
+}
+
+long client_column(const char *client, int column)
+{
+	return table_column(MR_POOL "clients", client, column);
+}
+
+bool state_is(const char *text)
+{
+	char state[512];
+
+	file_read(MR_POOL "rescue_state", state, sizeof(state));
+	if (!strcmp(state, text))
+		return true;
+	diag("rescue_state is '%s'", state);
+	return false;
+}
+
+struct mr_row hook_row(const char *name)
+{
+	struct mr_row rows[32], none = { .name = "" };
+	int n = mr_hooks(rows, ARRAY_SIZE(rows));
+
+	for (int i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, name))
+			return rows[i];
+	return none;
+}
+
+bool row_is(const char *name, const char *state)
+{
+	struct mr_row row = hook_row(name);
+
+	return !strcmp(row.state, state);
+}
+
+long hook_hits(const char *name)
+{
+	return hook_row(name).hits;
+}
+
+int pool_toggle_in(struct cgroup *cg, const char *name)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(cg_enter(cg) || pool_set(name, "0") || pool_set(name, "1"));
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+/* ---- pressure ---- */
+
+static long usual_kib;
+
+void release(void)
+{
+	if (usual_kib)
+		file_write(MIN_FREE, "%ld", usual_kib);
+}
+
+void press(int percent)
+{
+	if (!usual_kib) {
+		usual_kib = file_long(MIN_FREE, 0);
+		at_end(END_SCENARIO, release);
+	}
+	release();
+	sleep_ms(50);
+	file_write(MIN_FREE, "%ld", meminfo_kib("MemFree") * percent / 100);
+}
+
+pid_t eat_until_kib(long kib)
+{
+	atomic_int *done = shared_memory(PAGE);
+	pid_t pid = fork();
+
+	if (!pid) {
+		file_write("/proc/self/oom_score_adj", "1000");
+		while (meminfo_kib("MemFree") > kib) {
+			char *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			if (p == MAP_FAILED)
+				break;
+			memset(p, 1, MIB);
+		}
+		*done = 1;
+		for (;;)
+			pause();
+	}
+	WAIT_UNTIL(*done, PATIENCE_MS);
+	return pid;
+}
+
+/* ---- tasks that allocate ---- */
+
+void *shared_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		bail("mmap: %s", strerror(errno));
+	memset(p, 0, size);
+	return p;
+}
+
+static pid_t start(struct cgroup *cg)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bail("fork: %s", strerror(errno));
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (cg && cg_enter(cg))
+			_exit(1);
+	}
+	return pid;
+}
+
+pid_t start_child(struct cgroup *cg, struct mrt_alloc *how, bool stopped)
+{
+	pid_t pid = start(cg);
+
+	if (pid) {
+		if (stopped)
+			waitpid(pid, NULL, WUNTRACED);
+		return pid;
+	}
+	if (stopped)
+		raise(SIGSTOP);
+	_exit(ioctl(mrt(), MRT_ALLOC, how) ? errno : 0);
+}
+
+pid_t start_looping(struct cgroup *cg, struct mrt_alloc *how)
+{
+	pid_t pid = start(cg);
+	struct mrt_alloc once;
+
+	if (pid)
+		return pid;
+	for (;;) {
+		once = *how;
+		once.done = 0;
+		if (ioctl(mrt(), MRT_ALLOC, &once))
+			_exit(errno);
+		how->wrong_contents += once.wrong_contents;
+		how->wrong_refs += once.wrong_refs;
+		how->wrong_state += once.wrong_state;
+		once = *how;
+	}
+}
+
+void alloc_in_child(struct cgroup *cg, struct mrt_alloc *how)
+{
+	struct mrt_alloc *now = shared_memory(sizeof(*now));
+	pid_t pid;
+
+	*now = *how;
+	pid = start_child(cg, now, false);
+	if (how->flags & MRT_ALLOC_WHEN_KILLED) {
+		WAIT_UNTIL(now->held, PATIENCE_MS);
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	*how = *now;
+	munmap(now, sizeof(*now));
+}
+
+void check_pages(const struct mrt_alloc *how, unsigned int nr, const char *name)
+{
+	is_eq(how->done, 1, "%s: the task is done", name);
+	is_eq(how->got, nr, "%s: it got all pages", name);
+	is_eq(how->wrong_contents, 0, "%s: those that ought to be zeroed are", name);
+	is_eq(how->wrong_refs, 0, "%s: with the right number of references", name);
+	is_eq(how->wrong_state, 0, "%s: and a clean struct page", name);
+	is_eq(how->wrong_charge, 0, "%s: and charged as they should be", name);
+}
+
+/* ---- lifelines ---- */
+
+int lifeline_set(char sign, const struct cgroup *cg)
+{
+	return pool_set("lifelines", "%c%s", sign, cg->path + strlen("/sys/fs/cgroup"));
+}
+
+void share_is_filled(long pages, const char *name)
+{
+	ok(WAIT_UNTIL(client_column("lifeline", CREDIT) == pages, PATIENCE_MS), "%s: the share has %ld pages", name, pages);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shares of the page pool when clients do what they should not, when they come and go while others take pages, and
+ * when memory and CPUs come and go. Each ends with all pages accounted for, all shares filled, and the workers at rest.
+ */
+#include "load.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "lib_pool.h"
+
+#define CRITICAL	1u
+#define ROUNDS		200
+
+static void put_shared(void)
+{
+	const char *name = "page that somebody else refers to";
+	int fd = pool_client("shared", 16, 0);
+	long foreign = pool("foreign");
+
+	ok(WAIT_UNTIL(pool_column("shared", POOL_CREDIT) == 16, PATIENCE_MS), "%s: the share is filled", name);
+	is_eq(ioctl(fd, MPT_TAKE, 64L) >= 40, 1, "%s: pages of the common part and of the share are taken", name);
+	is_eq(ioctl(fd, MPT_PUT_SHARED), 0, "%s: put back, none was written to, and that one can free it", name);
+	is_ge(pool("foreign") - foreign, 40, "%s: they are counted", name);
+	ok(WAIT_UNTIL(pool_column("shared", POOL_CREDIT) == 16, PATIENCE_MS), "%s: the share is filled again", name);
+	close(fd);
+	pool_settled(name);
+}
+
+/* What a critical client took of the rescue share is replaced when it is gone. */
+static void critical_goes(void)
+{
+	const char *name = "critical client that goes with pages";
+	long rescue = pool("rescue_pages") * sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (int i = 0; i < 20; i++) {
+		int fd = pool_client("gone", 0, CRITICAL);
+
+		ioctl(fd, MPT_TAKE, 4096L);
+		/* Freed behind the pool's back. */
+		ioctl(fd, MPT_FORGET);
+		close(fd);
+	}
+	ok(WAIT_UNTIL(pool_column("rescue", POOL_CREDIT) == rescue, PATIENCE_MS), "%s: the rescue share is full again", name);
+	pool_settled(name);
+}
+
+/* ---- many at once ---- */
+
+static atomic_bool stop;
+
+struct taker {
+	pthread_t thread;
+	const char *name;
+	unsigned int quota, flags;
+	long rounds;
+};
+
+static void *take_and_put(void *arg)
+{
+	struct taker *t = arg;
+
+	while (!stop) {
+		int fd = pool_client(t->name, t->quota, t->flags);
+
+		for (int i = 0; i < 50 && !stop; i++) {
+			ioctl(fd, MPT_TAKE, 64L);
+			ioctl(fd, i % 8 ? MPT_PUT_ALL : MPT_HAND_OVER);
+			t->rounds++;
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+/*
+ * The kernel itself, seen on 5.10 and 6.12 without memrescue, may lose the timer of a task that sleeps while the timer's CPU
+ * goes; so whoever sleeps does it on the CPU that stays.
+ */
+static void stay_on(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *change_knobs(void *arg)
+{
+	struct taker *t = arg;
+	static const char *const knobs[] = { "base_pages", "rescue_pages" };
+	static const long values[][2] = { { 12, 4 }, { 4, 0 }, { 20, 8 } };
+
+	stay_on(0);
+	while (!stop) {
+		for (int i = 0; i < 2; i++)
+			pool_set(knobs[i], "%ld", values[t->rounds % 3][i]);
+		t->rounds++;
+		sleep_ms(2);
+	}
+	pool_set(knobs[0], "12");
+	pool_set(knobs[1], "4");
+	return NULL;
+}
+
+static void *toggle_cpu(void *arg)
+{
+	static const char online[] = "/sys/devices/system/cpu/cpu1/online";
+	struct taker *t = arg;
+
+	stay_on(0);
+	while (!stop && file_exists(online)) {
+		file_write(online, "0");
+		sleep_ms(5);
+		file_write(online, "1");
+		sleep_ms(20);
+		t->rounds++;
+	}
+	return NULL;
+}
+
+/* Touches most of what is available, again and again, and has the shrinkers run. */
+static void *press(void *arg)
+{
+	struct taker *t = arg;
+
+	while (!stop) {
+		size_t size = (size_t)meminfo_kib("MemAvailable") * 1024 * 3 / 4;
+		char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		for (size_t at = 0; p != MAP_FAILED && at < size && !stop; at += PAGE)
+			p[at] = 1;
+		if (p != MAP_FAILED)
+			munmap(p, size);
+		file_write("/proc/sys/vm/drop_caches", "2");
+		t->rounds++;
+	}
+	return NULL;
+}
+
+static void all_at_once(void)
+{
+	const char *name = "clients, knobs, CPUs and memory that come and go";
+	static struct taker takers[] = {
+		{ .name = "plain", .quota = 0 }, { .name = "quota", .quota = 40 },
+		{ .name = "critical", .quota = 8, .flags = CRITICAL }, { .name = "critical2", .quota = 0, .flags = CRITICAL },
+		{ .name = "knobs" }, { .name = "cpu" }, { .name = "memory" },
+	};
+	void *(*const work[])(void *) = {
+		take_and_put, take_and_put, take_and_put, take_and_put, change_knobs, toggle_cpu, press };
+
+	file_set("/proc/sys/kernel/timer_migration", "0");
+	for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
+		pthread_create(&takers[i].thread, NULL, work[i], &takers[i]);
+	stay_on(0);
+	WAIT_UNTIL(takers[1].rounds >= ROUNDS && takers[5].rounds >= 5, PATIENCE_MS);
+	stop = true;
+	for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
+		pthread_join(takers[i].thread, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
+		diag("%s: %ld rounds", takers[i].name, takers[i].rounds);
+	is_ge(takers[1].rounds, ROUNDS, "%s: they go on", name);
+	pool_settled(name);
+	is_eq(pool_column("rescue", POOL_CREDIT), pool("rescue_pages") * sysconf(_SC_NPROCESSORS_ONLN),
+	      "%s: the rescue share is full", name);
+}
+
+/* A worker that asks for its own next run would never rest. */
+static void at_rest(void)
+{
+	long refills = 0;
+	bool quiet = false;
+
+	for (int i = 0; i < 20 && !quiet; i++) {
+		refills = pool("refills");
+		sleep_ms(500);
+		quiet = pool("refills") == refills;
+	}
+	ok(quiet, "the workers are at rest");
+}
+
+/* ---- memory nodes ---- */
+
+static bool got_from_both(int fd)
+{
+	bool both;
+
+	ioctl(fd, MPT_TAKE, 4096L);
+	both = ioctl(fd, MPT_COUNT_NODE, 0L) > 0 && ioctl(fd, MPT_COUNT_NODE, 1L) > 0;
+	ioctl(fd, MPT_PUT_ALL);
+	return both;
+}
+
+static void stay_on_all(void)
+{
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof(set));
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void nodes(void)
+{
+	const char *name = "two nodes";
+	int fd, node = -1;
+	unsigned int cpu;
+	long near;
+
+	if (!file_exists("/sys/devices/system/node/node1")) {
+		skip("the machine has one node (see group numa)", "%s", name);
+		return;
+	}
+	fd = pool_client("nodes", 0, 0);
+	for (cpu = 0; cpu < 2; cpu++) {
+		stay_on(cpu);
+		syscall(SYS_getcpu, NULL, &node, NULL);
+		WAIT_UNTIL(pool_is_at_base(), PATIENCE_MS);
+		ioctl(fd, MPT_TAKE, 8L);
+		near = ioctl(fd, MPT_COUNT_NODE, (long)node);
+		is_eq(near, 8, "%s: CPU %u gets pages of its node %d", name, cpu, node);
+		ioctl(fd, MPT_PUT_ALL);
+	}
+	/* A node without a CPU has pages only after misses. */
+	ok(WAIT_UNTIL(got_from_both(fd), PATIENCE_MS), "%s: who needs more than one has gets them from the other one too", name);
+	close(fd);
+	stay_on_all();
+	pool_settled(name);
+}
+
+int main(void)
+{
+	if (!ok(mr_loaded(), "memrescue is there"))
+		return done();
+	is_eq(load_module(POOL_CLIENT_KO, ""), 0, "its client can be loaded");
+	put_shared();
+	critical_goes();
+	nodes();
+	all_at_once();
+	at_rest();
+	is_eq(unload_module("memrescue_pool_test"), 0, "its client can be unloaded");
+	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
+	return done();
+}
