@@ -159,7 +159,7 @@ extern struct pool memrescue_pool;
 /* The first node with memory after @nid, or NULL. */
 static inline struct pool_node *memrescue_pool_next_node(int *nid)
 {
-	while (++*nid < MAX_NUMNODES)
+	while (++*nid < (int)nr_node_ids)
 		if (memrescue_pool.nodes[*nid])
 			return memrescue_pool.nodes[*nid];
 	return NULL;
@@ -212,8 +212,8 @@ unsigned int memrescue_pool_most_reserved(void);
 unsigned int memrescue_pool_pairs_target(void);
 void memrescue_pool_resize(void);
 void memrescue_pool_free_dropped(void);
-unsigned long memrescue_pool_surplus(void);
-unsigned long memrescue_pool_shrink(unsigned long pages);
+unsigned long memrescue_pool_surplus(int nid);
+unsigned long memrescue_pool_shrink(int nid, unsigned long pages);
 
 /* client.c: shares, and what clients do */
 struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,

@@ -187,13 +187,14 @@ static void unwatch_cpus(void)
 static unsigned long count_objects(struct shrinker *shrinker,
 				   struct shrink_control *control)
 {
-	return memrescue_pool_surplus() ?: SHRINK_EMPTY;
+	return memrescue_pool_surplus(control->nid) ?: SHRINK_EMPTY;
 }
 
 static unsigned long scan_objects(struct shrinker *shrinker,
 				  struct shrink_control *control)
 {
-	return memrescue_pool_shrink(control->nr_to_scan) ?: SHRINK_STOP;
+	return memrescue_pool_shrink(control->nid, control->nr_to_scan) ?:
+	       SHRINK_STOP;
 }
 
 static int init_shrinker(void)
@@ -202,7 +203,7 @@ static int init_shrinker(void)
 
 	if (err)
 		return err;
-	shrinker = shrinker_alloc(0, "memrescue-pool");
+	shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE, "memrescue-pool");
 	if (!shrinker)
 		return -ENOMEM;
 	shrinker->count_objects = count_objects;

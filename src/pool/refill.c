@@ -127,9 +127,12 @@ static unsigned int shelf_surplus(struct pool_cpu *cpu, int nr,
 	return count > target ? count - target : 0;
 }
 
-/* Frees up to @pages from racks and shelves that have more than the targets. */
-static unsigned long trim(unsigned int cpu_target, unsigned int node_target,
-			  unsigned long pages)
+/*
+ * Frees up to @pages from racks and shelves that have more than the targets, of
+ * one node or, with NUMA_NO_NODE, of all.
+ */
+static unsigned long trim(int nid, unsigned int cpu_target,
+			  unsigned int node_target, unsigned long pages)
 {
 	struct pool_node *node;
 	struct pool_cpu *cpu;
@@ -137,12 +140,14 @@ static unsigned long trim(unsigned int cpu_target, unsigned int node_target,
 	int i;
 
 	for_each_pool_node(node, i)
-		while (n < pages &&
+		while (n < pages && (nid == NUMA_NO_NODE || nid == i) &&
 		       pool_rack_stock(&node->common) > node_target &&
 		       free_one(pool_rack_take(&node->common)))
 			n++;
 	for_each_possible_cpu(i) {
 		cpu = per_cpu_ptr(memrescue_pool.cpus, i);
+		if (nid != NUMA_NO_NODE && nid != cpu->nid)
+			continue;
 		while (n < pages && shelf_surplus(cpu, i, cpu_target) &&
 		       free_one(pool_shelf_take(&cpu->shelf)))
 			n++;
@@ -257,7 +262,7 @@ void memrescue_pool_resize(void)
 	WRITE_ONCE(pool->node_target, pool_size_node_target(&size));
 	/* What is above the new limits goes before others may become higher. */
 	memrescue_pool_trim_pairs();
-	trim(pool_size_cpu_slots(&size), pool->node_pages, ULONG_MAX);
+	trim(NUMA_NO_NODE, pool_size_cpu_slots(&size), pool->node_pages, ULONG_MAX);
 	WRITE_ONCE(pool->cpu_target, pool_size_cpu_target(&size));
 	WRITE_ONCE(pool->target, size.reserved +
 		   pool->cpu_target * num_online_cpus() +
@@ -382,27 +387,33 @@ static bool fill_rack(struct pool_node *node)
 
 /**
  * memrescue_pool_surplus() - pages above the base
+ * @nid: of that node; NUMA_NO_NODE: of all
  *
  * Context: any.
  * Return: their number.
  */
-unsigned long memrescue_pool_surplus(void)
+unsigned long memrescue_pool_surplus(int nid)
 {
 	unsigned int base = READ_ONCE(memrescue_pool_knobs.base_pages);
 	struct pool_node *node;
+	struct pool_cpu *cpu;
 	unsigned long sum = 0;
 	int i;
 
 	for_each_pool_node(node, i)
-		sum += pool_rack_stock(&node->common);
-	for_each_possible_cpu(i)
-		sum += shelf_surplus(per_cpu_ptr(memrescue_pool.cpus, i), i,
-				     base);
+		if (nid == NUMA_NO_NODE || nid == i)
+			sum += pool_rack_stock(&node->common);
+	for_each_possible_cpu(i) {
+		cpu = per_cpu_ptr(memrescue_pool.cpus, i);
+		if (nid == NUMA_NO_NODE || nid == cpu->nid)
+			sum += shelf_surplus(cpu, i, base);
+	}
 	return sum;
 }
 
 /**
  * memrescue_pool_shrink() - free pages above the base
+ * @nid: of that node
  * @pages: so many
  *
  * The pool does not want them back until there is a miss.
@@ -410,10 +421,10 @@ unsigned long memrescue_pool_surplus(void)
  * Context: any in which memory is reclaimed; takes no lock of the pool.
  * Return: how many it were.
  */
-unsigned long memrescue_pool_shrink(unsigned long pages)
+unsigned long memrescue_pool_shrink(int nid, unsigned long pages)
 {
-	unsigned long n = trim(READ_ONCE(memrescue_pool_knobs.base_pages), 0,
-			       pages);
+	unsigned long n = trim(nid, READ_ONCE(memrescue_pool_knobs.base_pages),
+			       0, pages);
 
 	atomic_add(n, &memrescue_pool.give_up);
 	if (n)
@@ -500,7 +511,7 @@ static bool grow(void)
 static void tend_later(void)
 {
 	if (READ_ONCE(memrescue_pool.running) &&
-	    (READ_ONCE(memrescue_pool.extra) || memrescue_pool_surplus()))
+	    (READ_ONCE(memrescue_pool.extra) || memrescue_pool_surplus(NUMA_NO_NODE)))
 		queue_delayed_work(memrescue_pool.wq, &memrescue_pool.tend,
 				   msecs_to_jiffies(TEND_MS));
 }
@@ -523,7 +534,7 @@ void memrescue_pool_tend(struct work_struct *work)
 	}
 	note_peak();
 	mutex_unlock(&memrescue_pool.lock);
-	trim(READ_ONCE(memrescue_pool.cpu_target),
+	trim(NUMA_NO_NODE, READ_ONCE(memrescue_pool.cpu_target),
 	     READ_ONCE(memrescue_pool.node_target), ULONG_MAX);
 	tend_later();
 }

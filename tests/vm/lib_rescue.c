@@ -95,7 +95,8 @@ void release(void)
 		file_write(MIN_FREE, "%ld", usual_kib);
 }
 
-void press(int percent)
+/* Back to the usual marks, until their workers have freed what they want to. */
+static void begin_press(void)
 {
 	if (!usual_kib) {
 		usual_kib = file_long(MIN_FREE, 0);
@@ -103,7 +104,29 @@ void press(int percent)
 	}
 	release();
 	sleep_ms(50);
+}
+
+void press(int percent)
+{
+	begin_press();
 	file_write(MIN_FREE, "%ld", meminfo_kib("MemFree") * percent / 100);
+}
+
+static long node_kib(int node, const char *what)
+{
+	char file[64], key[64];
+
+	snprintf(file, sizeof(file), "/sys/devices/system/node/node%d/meminfo", node);
+	snprintf(key, sizeof(key), "Node %d %s:", node, what);
+	return file_key(file, key);
+}
+
+void press_node(int node, int percent)
+{
+	begin_press();
+	/* The mark is shared out among the nodes by their size. */
+	file_write(MIN_FREE, "%lld", (long long)node_kib(node, "MemFree") * percent / 100 *
+		   meminfo_kib("MemTotal") / node_kib(node, "MemTotal"));
 }
 
 pid_t eat_until_kib(long kib)

@@ -65,11 +65,14 @@ static void eat(long kib)
 		p[at] = 1;
 }
 
-/* Takes memory until little more than the low mark is free, and keeps it until it is killed. */
+/*
+ * Takes memory until little more than the low mark will be free when the pool is as large as it can be, and keeps it until it
+ * is killed.
+ */
 static pid_t eat_to_low_mark(void)
 {
-	/* The low mark is a quarter above the lowest; the rest is for the test itself. */
-	long spare = file_long("/proc/sys/vm/min_free_kbytes", 8192) * 5 / 4 + 16 * 1024;
+	/* The low mark is a quarter above the lowest; 16 MiB are in a zone kept for DMA, the rest is for the test itself. */
+	long spare = file_long("/proc/sys/vm/min_free_kbytes", 8192) * 5 / 4 + pool("cap") * 4 + 20 * 1024;
 	atomic_int *done = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = fork();
 
@@ -89,6 +92,7 @@ static pid_t eat_to_low_mark(void)
 static void flood(const char *name, struct mpt_flood how)
 {
 	int fd = pool_client("flood", 0, 0);
+	long refills = pool("refills"), failures = pool("refill_failures"), grown = pool("grown");
 
 	if (machine_slowness() > 1) {
 		how.total /= 20;
@@ -96,7 +100,9 @@ static void flood(const char *name, struct mpt_flood how)
 	}
 	ok(!ioctl(fd, MPT_RUN_FLOOD, &how), "%s: it runs", name);
 	is_le(how.misses, how.total / 100, "%s: at most one in a hundred gets nothing", name);
-	diag("%llu of %llu", (unsigned long long)how.misses, (unsigned long long)how.total);
+	diag("%llu of %llu; refills %ld, of them without memory %ld, grown %ld times; MemFree %ld KiB",
+	     (unsigned long long)how.misses, (unsigned long long)how.total, pool("refills") - refills,
+	     pool("refill_failures") - failures, pool("grown") - grown, meminfo_kib("MemFree"));
 	close(fd);
 }
 
@@ -106,8 +112,8 @@ static void floods(void)
 	pid_t eater = eat_to_low_mark();
 
 	flood("flood, pages handed over", (struct mpt_flood){
-		.total = FLOOD, .burst = 32, .period_us = 1000, .keep = true });
-	flood("flood, pages put back", (struct mpt_flood){ .total = FLOOD / 5, .burst = 64, .period_us = 1000 });
+		.total = FLOOD, .burst = 128, .period_us = 1000, .keep = true });
+	flood("flood, pages put back", (struct mpt_flood){ .total = FLOOD / 5, .burst = 128, .period_us = 1000 });
 	kill(eater, SIGKILL);
 	waitpid(eater, NULL, 0);
 	if (pool("misses") > misses) {

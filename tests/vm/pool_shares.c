@@ -75,16 +75,13 @@ static void *take_and_put(void *arg)
 }
 
 /*
- * The kernel itself, seen on 5.10 and 6.12 without memrescue, may lose the timer of a task that sleeps while the timer's CPU
- * goes; so whoever sleeps does it on the CPU that stays.
+ * The kernel itself, seen on 5.10 without memrescue, may lose the timer of a task that sleeps while a CPU goes; so nobody
+ * sleeps then.
  */
-static void stay_on(unsigned int cpu)
+static void yield_ms(long ms)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	for (long long end = now_us() + ms * 1000LL; now_us() < end;)
+		sched_yield();
 }
 
 static void *change_knobs(void *arg)
@@ -93,12 +90,11 @@ static void *change_knobs(void *arg)
 	static const char *const knobs[] = { "base_pages", "rescue_pages" };
 	static const long values[][2] = { { 12, 4 }, { 4, 0 }, { 20, 8 } };
 
-	stay_on(0);
 	while (!stop) {
 		for (int i = 0; i < 2; i++)
 			pool_set(knobs[i], "%ld", values[t->rounds % 3][i]);
 		t->rounds++;
-		sleep_ms(2);
+		yield_ms(2);
 	}
 	pool_set(knobs[0], "12");
 	pool_set(knobs[1], "4");
@@ -110,12 +106,11 @@ static void *toggle_cpu(void *arg)
 	static const char online[] = "/sys/devices/system/cpu/cpu1/online";
 	struct taker *t = arg;
 
-	stay_on(0);
 	while (!stop && file_exists(online)) {
 		file_write(online, "0");
-		sleep_ms(5);
+		yield_ms(5);
 		file_write(online, "1");
-		sleep_ms(20);
+		yield_ms(20);
 		t->rounds++;
 	}
 	return NULL;
@@ -151,11 +146,11 @@ static void all_at_once(void)
 	void *(*const work[])(void *) = {
 		take_and_put, take_and_put, take_and_put, take_and_put, change_knobs, toggle_cpu, press };
 
-	file_set("/proc/sys/kernel/timer_migration", "0");
 	for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
 		pthread_create(&takers[i].thread, NULL, work[i], &takers[i]);
-	stay_on(0);
-	WAIT_UNTIL(takers[1].rounds >= ROUNDS && takers[5].rounds >= 5, PATIENCE_MS);
+	for (long long end = now_us() + PATIENCE_MS * 1000LL;
+	     (takers[1].rounds < ROUNDS || takers[5].rounds < 5) && now_us() < end;)
+		sched_yield();
 	stop = true;
 	for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
 		pthread_join(takers[i].thread, NULL);
@@ -182,6 +177,15 @@ static void at_rest(void)
 }
 
 /* ---- memory nodes ---- */
+
+static void stay_on(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
 
 static bool got_from_both(int fd)
 {

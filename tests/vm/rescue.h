@@ -33,6 +33,8 @@ int pool_toggle_in(struct cgroup *cg, const char *name);
 
 /* The lowest mark becomes that part of what is free: from now on each allocation is slow. */
 void press(int percent);
+/* The same for what is free on one node. */
+void press_node(int node, int percent);
 /* As before. */
 void release(void);
 /* A process that takes memory until so much is left, and is the first to be killed. */
