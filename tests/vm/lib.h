@@ -173,6 +173,8 @@ void log_expect(const char *regex);
  * kernel as well: this is what global OOM does to its victims.
  */
 #define ALLOCATION_FAILURE_OF_VICTIM	"v_[a-z0-9_]+: page allocation failure: order:"
+/* From 7.2 on the kernel reports who waits that long for memory, as many do in a machine that thrashes. */
+#define ALLOCATION_STALL	"page allocation stall for [0-9]+ secs: "
 /* Reports of the kernel that must never appear, since the mark. */
 int log_bad(void);
 /* memrescue's line for a victim. */

@@ -443,6 +443,7 @@ static void thrash(void)
 	long served;
 	pid_t hog;
 
+	log_expect(ALLOCATION_STALL);
 	release();
 	if (!zram_swap(HOG_MIB * 2, NULL)) {
 		skip("the kernel has no zram", "thrashing");
