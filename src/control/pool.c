@@ -7,69 +7,19 @@
  */
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include "control/attr.h"
 #include "control/control.h"
 #include "pool/pool.h"
 
-struct knob {
-	struct device_attribute attr;
-	unsigned int *value;
-	unsigned int min;
-	unsigned int max;
-};
-
-static ssize_t knob_show(struct device *dev, struct device_attribute *attr,
-			 char *buf)
-{
-	struct knob *knob = container_of(attr, struct knob, attr);
-
-	return sysfs_emit(buf, "%u\n", READ_ONCE(*knob->value));
-}
-
-static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
-			  const char *buf, size_t count)
-{
-	struct knob *knob = container_of(attr, struct knob, attr);
-	unsigned int value;
-	int err;
-
-	if (kstrtouint(buf, 10, &value) || value < knob->min ||
-	    value > knob->max)
-		return -EINVAL;
-	err = memrescue_pool_set(knob->value, value);
-	return err ? err : count;
-}
-
 #define KNOB(name, low, high) \
-static struct knob knob_##name = { \
-	.attr = __ATTR(name, 0644, knob_show, knob_store), \
-	.value = &memrescue_pool_knobs.name, \
-	.min = (low), \
-	.max = (high), \
-}
+	CONTROL_KNOB(name, &memrescue_pool_knobs.name, low, high, memrescue_pool_set)
 
 KNOB(base_pages, 1, POOL_MAX_BASE);
 KNOB(rescue_pages, 0, POOL_MAX_RESCUE);
 KNOB(cap_pages, 1, POOL_MAX_PAGES);
 KNOB(cap_percent, 1, 100);
 
-struct counter {
-	struct device_attribute attr;
-	atomic_long_t *value;
-};
-
-static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
-			    char *buf)
-{
-	struct counter *counter = container_of(attr, struct counter, attr);
-
-	return sysfs_emit(buf, "%lu\n", atomic_long_read(counter->value));
-}
-
-#define COUNTER(name) \
-static struct counter counter_##name = { \
-	.attr = __ATTR(name, 0444, counter_show, NULL), \
-	.value = &memrescue_pool_stats.name, \
-}
+#define COUNTER(name) CONTROL_COUNTER(name, &memrescue_pool_stats.name)
 
 COUNTER(refills);
 COUNTER(refilled);

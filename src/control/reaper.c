@@ -7,44 +7,12 @@
  */
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include "control/attr.h"
 #include "control/control.h"
 #include "reaper/reaper.h"
 
-struct knob {
-	struct device_attribute attr;
-	unsigned int *value;
-	unsigned int min;
-	unsigned int max;
-};
-
-static ssize_t knob_show(struct device *dev, struct device_attribute *attr,
-			 char *buf)
-{
-	struct knob *knob = container_of(attr, struct knob, attr);
-
-	return sysfs_emit(buf, "%u\n", READ_ONCE(*knob->value));
-}
-
-static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
-			  const char *buf, size_t count)
-{
-	struct knob *knob = container_of(attr, struct knob, attr);
-	unsigned int value;
-
-	if (kstrtouint(buf, 10, &value) || value < knob->min ||
-	    value > knob->max)
-		return -EINVAL;
-	WRITE_ONCE(*knob->value, value);
-	return count;
-}
-
 #define KNOB(name, low, high) \
-static struct knob knob_##name = { \
-	.attr = __ATTR(name, 0644, knob_show, knob_store), \
-	.value = &memrescue_reaper_knobs.name, \
-	.min = (low), \
-	.max = (high), \
-}
+	CONTROL_KNOB(name, &memrescue_reaper_knobs.name, low, high, NULL)
 
 KNOB(kill_min_kb, 0, UINT_MAX);
 KNOB(stuck_report_ms, 100, 3600 * 1000);
@@ -72,24 +40,7 @@ static ssize_t enabled_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(enabled);
 
-struct counter {
-	struct device_attribute attr;
-	atomic_long_t *value;
-};
-
-static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
-			    char *buf)
-{
-	struct counter *counter = container_of(attr, struct counter, attr);
-
-	return sysfs_emit(buf, "%lu\n", atomic_long_read(counter->value));
-}
-
-#define COUNTER(name) \
-static struct counter counter_##name = { \
-	.attr = __ATTR(name, 0444, counter_show, NULL), \
-	.value = &memrescue_reaper_stats.name, \
-}
+#define COUNTER(name) CONTROL_COUNTER(name, &memrescue_reaper_stats.name)
 
 COUNTER(victims_oom);
 COUNTER(victims_killed);
