@@ -84,7 +84,7 @@ void sleep_ms(long ms);
 /* Polls @cond, at first often, until it is true; false if @ms passed without. */
 #define WAIT_UNTIL(cond, ms) ({						\
 	long long _end = now_us() + (ms) * 1000LL;			\
-	useconds_t _pause = 250;					\
+	useconds_t _pause = 250 * machine_slowness();			\
 	bool _good;							\
 	while (!(_good = (cond)) && now_us() < _end) {			\
 		usleep(_pause);						\

@@ -25,7 +25,7 @@ static int sharer_main(void *arg)
 
 	for (;;) {
 		while (!v->sh->word[W_ASK])
-			syscall(SYS_sched_yield);
+			syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 1000000 }, NULL);
 		v->sh->word[W_ASK] = 0;
 		v->sh->word[W_BAD] = pattern_bad(v->sh->mem, len, PATTERN_KEY) + 1;
 	}
