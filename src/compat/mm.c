@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Finding, locking and zapping VMAs: see mm.h. */
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
+#include <linux/string.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
 
@@ -133,3 +135,67 @@ void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
 	static_call(memrescue_zap)(vma, start, end - start);
 #endif
 }
+
+#ifdef HAVE_FOLL_NOFAULT
+/*
+ * Context: mmap_lock held for reading. FOLL_FORCE: also what automatic NUMA
+ * balancing or a protection key keeps from being accessed. Huge pages of
+ * hugetlbfs have a path of their own, which faults.
+ */
+static struct page *page_there(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+	struct page *page;
+	long n;
+
+	if (!vma || addr < vma->vm_start || (vma->vm_flags & VM_HUGETLB))
+		return NULL;
+#ifdef HAVE_GUP_VMAS
+	n = get_user_pages_remote(mm, addr, 1, FOLL_FORCE | FOLL_NOFAULT,
+				  &page, NULL, NULL);
+#else
+	n = get_user_pages_remote(mm, addr, 1, FOLL_FORCE | FOLL_NOFAULT,
+				  &page, NULL);
+#endif
+	return n == 1 ? page : NULL;
+}
+
+/**
+ * memrescue_mm_peek() - read memory that is there, though it cannot be accessed
+ * @mm: address space, with a reference to its users
+ * @addr: first byte
+ * @buf: takes what is there
+ * @len: bytes, all in one page
+ *
+ * Nothing is faulted in, and no lock waited for.
+ *
+ * Context: process context, mmap_lock not held. May reschedule.
+ * Return: false if it is not there, if mmap_lock is held by a writer, and on
+ * kernels before 5.16.
+ */
+bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
+		       size_t len)
+{
+	unsigned long offset = offset_in_page(addr);
+	struct page *page;
+	char *from;
+
+	if (offset + len > PAGE_SIZE || !mmap_read_trylock(mm))
+		return false;
+	page = page_there(mm, addr);
+	mmap_read_unlock(mm);
+	if (!page)
+		return false;
+	from = kmap_local_page(page);
+	memcpy(buf, from + offset, len);
+	kunmap_local(from);
+	put_page(page);
+	return true;
+}
+#else
+bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
+		       size_t len)
+{
+	return false;
+}
+#endif

@@ -7,12 +7,11 @@
 #ifndef MEMRESCUE_COMPAT_TASK_H
 #define MEMRESCUE_COMPAT_TASK_H
 
-#include <linux/compat.h>
 #include <linux/futex.h>
 #include <linux/mm_types.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
+#include <linux/types.h>
 #include "memrescue_config.h"
 
 #ifdef HAVE_TASK_FUTEX
@@ -38,38 +37,22 @@ compat_robust_list(struct task_struct *task)
 	return READ_ONCE(compat_futex_list(task));
 }
 
-/*
- * The robust list of a 32-bit program: NULL if it has none. Reading it takes
- * place with the mm in use and without faulting; false if it cannot be read.
- */
+/* The head of a 32-bit program's list: the kernel's, which not all kernels define. */
+struct compat_robust_head32 {
+	u32 next;
+	s32 futex_offset;
+	u32 list_op_pending;
+};
+
+/* The robust list of a 32-bit program: NULL if it has none. */
+static inline void __user *compat_robust_list32(struct task_struct *task)
+{
 #ifdef CONFIG_COMPAT
-static inline void __user *compat_robust_list32(struct task_struct *task)
-{
 	return READ_ONCE(compat_futex_list32(task));
-}
-
-static inline bool compat_robust_read32(void __user *list, bool *empty)
-{
-	struct compat_robust_list_head __user *uhead = list;
-	struct compat_robust_list_head head;
-
-	if (copy_from_user_nofault(&head, uhead, sizeof(head)))
-		return false;
-	*empty = !head.list_op_pending &&
-		 head.list.next == ptr_to_compat(&uhead->list);
-	return true;
-}
 #else
-static inline void __user *compat_robust_list32(struct task_struct *task)
-{
 	return NULL;
-}
-
-static inline bool compat_robust_read32(void __user *list, bool *empty)
-{
-	return false;
-}
 #endif
+}
 
 /* Is the process writing a core dump, or waiting for one of its mm? */
 static inline bool compat_dumps_core(struct signal_struct *sig,

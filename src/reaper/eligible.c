@@ -99,7 +99,8 @@ static int count_users(struct task_struct *process, struct mm_struct *mm)
 
 /* Context: within rcu_read_lock(). Returns STEP_MORE, _WAIT, _SHARED, _DUMPS, _LEAVE. */
 static unsigned int check_process(struct task_struct *process,
-				  struct mm_struct *mm, unsigned int robust)
+				  struct mm_struct *mm, unsigned int robust,
+				  struct robust_aside *aside)
 {
 	unsigned int step;
 
@@ -111,13 +112,14 @@ static unsigned int check_process(struct task_struct *process,
 		return STEP_LEAVE;
 	step = check_dying(process, mm);
 	if (step == STEP_MORE && robust != ROBUST_IGNORE &&
-	    memrescue_robust_held(process, mm, robust == ROBUST_READ))
+	    memrescue_robust_held(process, mm, aside))
 		return STEP_WAIT;
 	return step;
 }
 
 /* Like check_process(), for every other process that uses the mm. */
-static unsigned int check_sharers(struct victim *v, unsigned int robust)
+static unsigned int check_sharers(struct victim *v, unsigned int robust,
+				  struct robust_aside *aside)
 {
 	struct task_struct *process;
 	unsigned int step;
@@ -126,15 +128,19 @@ static unsigned int check_sharers(struct victim *v, unsigned int robust)
 		if (same_thread_group(process, v->task) ||
 		    !count_users(process, v->mm))
 			continue;
-		step = check_process(process, v->mm, robust);
+		step = check_process(process, v->mm, robust, aside);
 		if (step != STEP_MORE)
 			return step;
 	}
 	return STEP_MORE;
 }
 
-/* With ROBUST_READ, the caller holds one reference to the users of the mm. */
-static unsigned int check_all(struct victim *v, unsigned int robust)
+/*
+ * With ROBUST_READ, and only then, @aside takes lists up, and the caller holds
+ * one reference to the users of the mm.
+ */
+static unsigned int check_all(struct victim *v, unsigned int robust,
+			      struct robust_aside *aside)
 {
 	unsigned int step = STEP_MORE;
 	int users, all, own = robust == ROBUST_READ;
@@ -149,10 +155,10 @@ static unsigned int check_all(struct victim *v, unsigned int robust)
 	smp_rmb();
 	users = count_users(v->task, v->mm);
 	if (users)
-		step = check_process(v->task, v->mm, robust);
+		step = check_process(v->task, v->mm, robust, aside);
 	/* Others may use it only if there are more users than its threads. */
 	if (step == STEP_MORE && all > users + own)
-		step = check_sharers(v, robust);
+		step = check_sharers(v, robust, aside);
 	rcu_read_unlock();
 	/*
 	 * The killed process has left its mm to one that lives on: it was a
@@ -171,12 +177,19 @@ static unsigned int check_all(struct victim *v, unsigned int robust)
  */
 static unsigned int check_robust(struct victim *v)
 {
+	struct robust_aside aside = { 0 };
 	unsigned int step;
 
 	if (!mmget_not_zero(v->mm))
 		return STEP_MORE;
 	kthread_use_mm(v->mm);
-	step = check_all(v, ROBUST_READ);
+	do {
+		memrescue_robust_round(&aside);
+		step = check_all(v, ROBUST_READ, &aside);
+		if (step == STEP_MORE &&
+		    memrescue_robust_held_aside(v->mm, &aside))
+			step = STEP_WAIT;
+	} while (step == STEP_MORE && aside.more);
 	kthread_unuse_mm(v->mm);
 	mmput_async(v->mm);
 	return step;
@@ -220,14 +233,14 @@ unsigned int memrescue_eligible(struct victim *v)
 	bool grace = true;
 
 	/* Cheap and without an effect on anybody; then thoroughly. */
-	step = check_all(v, ROBUST_IGNORE);
+	step = check_all(v, ROBUST_IGNORE, NULL);
 	if (step == STEP_MORE && !v->stopped_ns) {
 		memrescue_robust_stop(v->mm);
 		v->stopped_ns = ktime_get_mono_fast_ns();
 	}
 	if (step == STEP_MORE && !has_had_grace(v)) {
 		grace = false;
-		step = check_all(v, ROBUST_LOOK);
+		step = check_all(v, ROBUST_LOOK, NULL);
 		if (step == STEP_WAIT)
 			step = check_robust(v);
 	}

@@ -5,14 +5,17 @@
  * The rule is in robust_rule.h, its derivation in docs/reaper.md. This file
  * looks at the threads without ever waiting for one of them.
  *
- * Context: worker, within rcu_read_lock().
+ * Context: worker.
  */
+#include <linux/bits.h>
 #include <linux/cpumask.h>
+#include <linux/kernel.h>
 #include <linux/mm_types.h>
 #include <linux/preempt.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
 #include <linux/uaccess.h>
+#include "compat/mm.h"
 #include "compat/task.h"
 #include "reaper/robust_rule.h"
 #include "reaper/victim.h"
@@ -45,61 +48,136 @@ void memrescue_robust_stop(struct mm_struct *mm)
 	preempt_enable();
 }
 
-/* Context: the mm of the list is in use by this worker. */
-static void read_list(struct robust_view *view,
-		      struct robust_list_head __user *uhead)
-{
-	struct robust_list_head head;
+/*
+ * Lists are told apart by the address of their head; the highest bit, which no
+ * address of a 64-bit kernel's user space has, tells a 32-bit program's.
+ */
+#define KEY_32	(IS_ENABLED(CONFIG_COMPAT) ? 1UL << (BITS_PER_LONG - 1) : 0UL)
 
-	view->registered = true;
-	view->readable = !copy_from_user_nofault(&head, uhead, sizeof(head));
-	view->empty = view->readable && !head.list_op_pending &&
-		      (void __user *)head.list.next == &uhead->list;
+union robust_head {
+	struct robust_list_head wide;
+	struct compat_robust_head32 narrow;
+};
+
+static unsigned long key_address(unsigned long key)
+{
+	return key & ~KEY_32;
 }
 
-static void read_list32(struct robust_view *view, void __user *list)
+static size_t head_size(unsigned long key)
 {
+	return key & KEY_32 ? sizeof(struct compat_robust_head32) :
+			      sizeof(struct robust_list_head);
+}
+
+static void look_at_head(struct robust_view *view, unsigned long key,
+			 const union robust_head *head)
+{
+	unsigned long at = key_address(key);
+
+	view->readable = true;
+	if (key & KEY_32)
+		view->empty = !head->narrow.list_op_pending &&
+			      head->narrow.next == (u32)at;
+	else
+		view->empty = !head->wide.list_op_pending &&
+			      (unsigned long)head->wide.list.next == at;
+}
+
+/* Context: the mm of the list is in use by this worker. */
+static void read_list(struct robust_view *view, unsigned long key,
+		      struct robust_aside *aside)
+{
+	void __user *at = (void __user *)key_address(key);
+	union robust_head head;
+
 	view->registered = true;
-	view->readable = compat_robust_read32(list, &view->empty);
+	if (!copy_from_user_nofault(&head, at, head_size(key))) {
+		look_at_head(view, key, &head);
+	} else {
+		memrescue_robust_put_aside(aside, key);
+		view->aside = true;
+	}
 }
 
 static bool thread_needs(struct task_struct *thread, struct mm_struct *mm,
-			 bool read)
+			 struct robust_aside *aside)
 {
-	struct robust_list_head __user *head = compat_robust_list(thread);
-	void __user *list32 = compat_robust_list32(thread);
-	/* memrescue_robust_stop() was called. */
-	struct robust_view view = { .in_kernel = true };
-
-	view.passed = READ_ONCE(thread->mm) != mm ||
+	unsigned long wide = (unsigned long)compat_robust_list(thread);
+	unsigned long narrow = (unsigned long)compat_robust_list32(thread);
+	unsigned long keys[] = { wide, narrow ? narrow | KEY_32 : 0 };
+	bool passed = READ_ONCE(thread->mm) != mm ||
 		      compat_futex_exit_over(thread);
-	if (!read)
-		return !view.passed && (head || list32);
-	if (!view.passed && head)
-		read_list(&view, head);
-	if (!view.passed && !memrescue_robust_needs(&view) && list32)
-		read_list32(&view, list32);
-	return memrescue_robust_needs(&view);
+	unsigned int i;
+
+	if (!aside)
+		return !passed && (wide || narrow);
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		/* memrescue_robust_stop() was called. */
+		struct robust_view view = {
+			.passed = passed, .in_kernel = true,
+		};
+
+		if (!passed && keys[i])
+			read_list(&view, keys[i], aside);
+		if (memrescue_robust_needs(&view))
+			return true;
+	}
+	return false;
 }
 
 /**
  * memrescue_robust_held() - does a process still need its robust lists?
  * @process: any thread of it
  * @mm: its address space
- * @read: look into the lists; @mm is in use by this worker (kthread_use_mm()).
- *	Else a list that may be needed counts as one that is
+ * @aside: takes up lists that cannot be read in passing, for
+ *	memrescue_robust_held_aside(); @mm is in use by this worker
+ *	(kthread_use_mm()). NULL: no list is read, and one that may be needed
+ *	counts as one that is
  *
  * Context: worker, within rcu_read_lock(), after memrescue_robust_stop(). Does
  * not sleep.
  * Return: true if the memory must be left for now.
  */
 bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
-			   bool read)
+			   struct robust_aside *aside)
 {
 	struct task_struct *thread;
 
 	for_each_thread(process, thread)
-		if (thread_needs(thread, mm, read))
+		if (thread_needs(thread, mm, aside))
 			return true;
+	return false;
+}
+
+/**
+ * memrescue_robust_held_aside() - is one of the lists put aside still needed?
+ * @mm: their address space, with a reference to its users
+ * @aside: lists of threads whose futex exit was not over
+ *
+ * They are in pages that are there and cannot be accessed, such as those that
+ * automatic NUMA balancing has marked, or not in memory at all.
+ *
+ * Context: worker, no lock held. Takes mmap_lock for reading if it is free.
+ * Return: true if the memory must be left for now.
+ */
+bool memrescue_robust_held_aside(struct mm_struct *mm,
+				 const struct robust_aside *aside)
+{
+	unsigned int i;
+
+	for (i = 0; i < aside->nr; i++) {
+		unsigned long key = aside->keys[i];
+		struct robust_view view = {
+			.in_kernel = true, .registered = true,
+		};
+		union robust_head head;
+
+		if (memrescue_mm_peek(mm, key_address(key), &head,
+				      head_size(key)))
+			look_at_head(&view, key, &head);
+		if (memrescue_robust_needs(&view))
+			return true;
+	}
 	return false;
 }

@@ -24,6 +24,7 @@ struct robust_view {
 	bool in_kernel;		/* it is killed and runs no user code again */
 	bool readable;		/* its list head could be read */
 	bool empty;		/* ... and holds nothing, nor an operation */
+	bool aside;		/* ... or it was put aside, and is seen later */
 };
 
 /**
@@ -42,7 +43,63 @@ static inline bool memrescue_robust_needs(const struct robust_view *view)
 		return true;
 	if (!view->registered)
 		return false;
-	return !view->readable || !view->empty;
+	return !view->aside && (!view->readable || !view->empty);
+}
+
+/*
+ * Lists that cannot be read while the threads are walked. Each round of a walk
+ * keeps those with the lowest keys above a bound that rises from round to
+ * round: in the end all have come up, however many threads there are.
+ */
+#define ROBUST_ASIDE	32u
+
+struct robust_aside {
+	unsigned long above;	/* the bound: up to this, all was dealt with */
+	unsigned int nr;
+	bool more;		/* there are some that had no room */
+	unsigned long keys[ROBUST_ASIDE];	/* ascending */
+};
+
+/**
+ * memrescue_robust_round() - begin a walk
+ * @aside: as the walk before left it; all zero for the first one
+ *
+ * Context: any.
+ */
+static inline void memrescue_robust_round(struct robust_aside *aside)
+{
+	if (aside->nr)
+		aside->above = aside->keys[aside->nr - 1];
+	aside->nr = 0;
+	aside->more = false;
+}
+
+/**
+ * memrescue_robust_put_aside() - a list that could not be read
+ * @aside: of this round
+ * @key: which one, not 0; of equal ones one is kept
+ *
+ * Context: any.
+ */
+static inline void memrescue_robust_put_aside(struct robust_aside *aside,
+					      unsigned long key)
+{
+	unsigned int at = aside->nr, i;
+
+	if (key <= aside->above)
+		return;
+	while (at && aside->keys[at - 1] > key)
+		at--;
+	if (at && aside->keys[at - 1] == key)
+		return;
+	if (aside->nr == ROBUST_ASIDE)
+		aside->more = true;
+	else
+		aside->nr++;
+	for (i = aside->nr; i-- > at + 1;)
+		aside->keys[i] = aside->keys[i - 1];
+	if (at < ROBUST_ASIDE)
+		aside->keys[at] = key;
 }
 
 /**

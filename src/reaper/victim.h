@@ -20,6 +20,8 @@
 #include "reaper/reaper.h"
 #include "reaper/state.h"
 
+struct robust_aside;
+
 /**
  * struct victim - the record of one victim
  *
@@ -171,7 +173,9 @@ unsigned int memrescue_eligible(struct victim *v);
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
 bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
-			   bool read);
+			   struct robust_aside *aside);
+bool memrescue_robust_held_aside(struct mm_struct *mm,
+				 const struct robust_aside *aside);
 
 /* zap.c */
 unsigned int memrescue_zap_step(struct victim *v);

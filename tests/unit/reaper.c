@@ -248,15 +248,17 @@ static void test_robust_rule(void **unused)
 		struct robust_view view;
 		bool needs;
 	} cases[] = {
-		/* passed, registered, in_kernel, readable, empty */
-		{ { true, true, false, false, false }, false },
-		{ { true, true, true, true, false }, false },
-		{ { false, false, true, false, false }, false },
-		{ { false, false, false, false, false }, true },
-		{ { false, true, false, true, true }, true },
-		{ { false, true, true, false, false }, true },
-		{ { false, true, true, true, false }, true },
-		{ { false, true, true, true, true }, false },
+		/* passed, registered, in_kernel, readable, empty, aside */
+		{ { true, true, false, false, false, false }, false },
+		{ { true, true, true, true, false, false }, false },
+		{ { false, false, true, false, false, false }, false },
+		{ { false, false, false, false, false, false }, true },
+		{ { false, true, false, true, true, false }, true },
+		{ { false, true, true, false, false, false }, true },
+		{ { false, true, true, true, false, false }, true },
+		{ { false, true, true, true, true, false }, false },
+		{ { false, true, true, false, false, true }, false },
+		{ { false, true, false, false, false, true }, true },
 	};
 	size_t i;
 
@@ -272,11 +274,11 @@ static void test_robust_rule_is_careful(void **unused)
 	u32 bits;
 
 	(void)unused;
-	for (bits = 0; bits < 32; bits++) {
+	for (bits = 0; bits < 64; bits++) {
 		struct robust_view view = {
 			.passed = bits & 1, .registered = bits & 2,
 			.in_kernel = bits & 4, .readable = bits & 8,
-			.empty = bits & 16,
+			.empty = bits & 16, .aside = bits & 32,
 		};
 		struct robust_view less = view;
 
@@ -291,6 +293,68 @@ static void test_robust_rule_is_careful(void **unused)
 		less.empty = false;
 		assert_true(memrescue_robust_needs(&less));
 	}
+}
+
+/* One walk over lists with the keys 1 to n, from one of them on and around. */
+static void walk_lists(struct robust_aside *aside, unsigned long n,
+		       unsigned long first)
+{
+	unsigned long i;
+
+	memrescue_robust_round(aside);
+	for (i = 0; i < n; i++)
+		memrescue_robust_put_aside(aside, (first + i) % n + 1);
+}
+
+/* Each list comes up in one round, whatever the order they are met in. */
+static void test_robust_aside_all(void **unused)
+{
+	static const unsigned long sizes[] = {
+		0, 1, 2, ROBUST_ASIDE - 1, ROBUST_ASIDE, ROBUST_ASIDE + 1, 1000
+	};
+	unsigned long first, n, seen;
+	unsigned int i, rounds;
+	size_t s;
+
+	(void)unused;
+	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		n = sizes[s];
+		for (first = 0; first < n || !first; first++) {
+			struct robust_aside aside = { 0 };
+
+			seen = 0;
+			rounds = 0;
+			do {
+				walk_lists(&aside, n, first);
+				for (i = 0; i < aside.nr; i++)
+					assert_int_equal(aside.keys[i], ++seen);
+				rounds++;
+			} while (aside.more);
+			assert_int_equal(seen, n);
+			assert_true(rounds <= n / ROBUST_ASIDE + 1);
+		}
+	}
+}
+
+/* Threads that share a list, and one that appears below the bound. */
+static void test_robust_aside_twice(void **unused)
+{
+	struct robust_aside aside = { 0 };
+
+	(void)unused;
+	memrescue_robust_round(&aside);
+	memrescue_robust_put_aside(&aside, 7);
+	memrescue_robust_put_aside(&aside, 5);
+	memrescue_robust_put_aside(&aside, 7);
+	memrescue_robust_put_aside(&aside, 5);
+	assert_int_equal(aside.nr, 2);
+	assert_false(aside.more);
+	memrescue_robust_round(&aside);
+	memrescue_robust_put_aside(&aside, 6);
+	memrescue_robust_put_aside(&aside, 7);
+	assert_int_equal(aside.nr, 0);
+	memrescue_robust_put_aside(&aside, 8);
+	assert_int_equal(aside.nr, 1);
 }
 
 static void test_robust_wait_is_stocks(void **unused)
@@ -321,6 +385,8 @@ int main(void)
 		cmocka_unit_test(test_range_top_of_address_space),
 		cmocka_unit_test(test_robust_rule),
 		cmocka_unit_test(test_robust_rule_is_careful),
+		cmocka_unit_test(test_robust_aside_all),
+		cmocka_unit_test(test_robust_aside_twice),
 		cmocka_unit_test(test_robust_wait_is_stocks),
 	};
 

@@ -112,6 +112,13 @@ static long mrt_count_held(struct mrt_file *f, unsigned long pid)
 	return n;
 }
 
+static long mrt_can_read(unsigned long addr)
+{
+	long word;
+
+	return !copy_from_user_nofault(&word, (void __user *)addr, sizeof(word));
+}
+
 static long mrt_hold_mmap_write(struct mrt_file *f, unsigned long ms)
 {
 	mmap_write_lock(current->mm);
@@ -444,6 +451,8 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_count_held(f, arg);
 	case MRT_ALLOC:
 		return mrt_alloc((void __user *)arg);
+	case MRT_CAN_READ:
+		return mrt_can_read(arg);
 	}
 
 	mutex_lock(&f->lock);

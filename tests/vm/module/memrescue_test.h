@@ -139,5 +139,7 @@ struct mrt_alloc {
 #define MRT_NOTIFY		_IO('m', 10)
 #define MRT_NOTIFY_REPORT	_IOR('m', 11, struct mrt_notify_report)
 #define MRT_ALLOC		_IOWR('m', 12, struct mrt_alloc)
+/* 1 if the word at that address can be read without a page fault, 0 if not. */
+#define MRT_CAN_READ		_IO('m', 13)
 
 #endif /* MEMRESCUE_TEST_H */
