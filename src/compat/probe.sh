@@ -29,11 +29,22 @@ fail()
 	exit 1
 }
 
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
 # The kernel's own choice of warnings differs between W=1 and a plain build: the answers must not. Left are the compiler's
-# default warnings, those the kernel turned off or made errors, and -Werror.
-count=$#
+# default warnings, those the kernel turned off or made errors, and -Werror. What -include names goes into a header of its own.
+count=$# include=
+: >"$dir/common.h"
 for flag; do
+	if [ -n "$include" ]; then
+		case $flag in /*) ;; *) flag=$PWD/$flag ;; esac
+		echo "#include \"$flag\"" >>"$dir/common.h"
+		include=
+		continue
+	fi
 	case $flag in
+	-include) include=yes ;;
 	-Wp,* | -Wa,* | -Wl,* | -Wno-* | -Werror=*) set -- "$@" "$flag" ;;
 	-W*) ;;
 	*) set -- "$@" "$flag" ;;
@@ -41,8 +52,16 @@ for flag; do
 done
 shift "$count"
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# Most probes want the same large header. It is read once, and kept as a precompiled header where that can be done.
+{
+	cat "$dir/common.h"
+	echo '#include <linux/mm.h>'
+} >"$dir/large.h"
+if "$@" -x c-header -o "$dir/large.h.gch" "$dir/large.h" >"$dir/large.log" 2>&1 && [ -s "$dir/large.h.gch" ]; then
+	common=$dir/large.h
+else
+	common=$dir/common.h
+fi
 
 name_of() { basename "$1" .c; }
 
@@ -53,7 +72,7 @@ try()
 	name=$(name_of "$1")
 	file=$1
 	shift
-	if "$@" -Werror -fsyntax-only -x c "$file" >"$dir/$name.log" 2>&1; then
+	if "$@" -Werror -fsyntax-only -include "$common" -x c "$file" >"$dir/$name.log" 2>&1; then
 		: >"$dir/$name.yes"
 	fi
 }
