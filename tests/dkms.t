@@ -59,7 +59,7 @@ prepare_tree()
 {
 	local base target headers release part
 	base=$CACHE/trees/bookworm-dkms-$(md5sum <<<"$PACKAGES" | cut -c 1-6)
-	(lock "tree-${base##*/}" && { [ -d "$base" ] || tree_make bookworm "$base" "$PACKAGES"; })
+	(lock "tree-${base##*/}" && { [ -d "$base" ] || tree_make bookworm "$base" "$PACKAGES" configured; })
 	cp -a "$base" "$tree"
 	mkdir -p "$tree/memrescue" "$tree/var/lib/shim-signed/mok"
 	for part in Makefile Kbuild dkms.conf LICENSE scripts src include; do
