@@ -139,8 +139,9 @@ void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
 #ifdef HAVE_FOLL_NOFAULT
 /*
  * Context: mmap_lock held for reading. FOLL_FORCE: also what automatic NUMA
- * balancing or a protection key keeps from being accessed. Huge pages of
- * hugetlbfs have a path of their own, which faults.
+ * balancing has marked, on all kernels. (Protection keys are those of the
+ * caller's own memory only.) Huge pages of hugetlbfs have a path of their own,
+ * which faults.
  */
 static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 {
@@ -167,11 +168,11 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
  * @buf: takes what is there
  * @len: bytes, all in one page
  *
- * Nothing is faulted in, and no lock waited for.
+ * Nothing is faulted in, and mmap_lock is not waited for.
  *
  * Context: process context, mmap_lock not held. May reschedule.
- * Return: false if it is not there, if mmap_lock is held by a writer, and on
- * kernels before 5.16.
+ * Return: false if it is not there, if a writer holds mmap_lock or waits for
+ * it, if it crosses the end of a page, and on kernels before 5.16.
  */
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len)

@@ -111,6 +111,14 @@ bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
 void memrescue_vma_unlock(struct vm_area_struct *vma);
 void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
 		      unsigned long end);
+
+/* Can memrescue_mm_peek() read anything? */
+#ifdef HAVE_FOLL_NOFAULT
+#define COMPAT_CAN_PEEK	true
+#else
+#define COMPAT_CAN_PEEK	false
+#endif
+
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len);
 

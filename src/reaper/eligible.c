@@ -169,6 +169,14 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
 	return step;
 }
 
+/* From when the last of those who use the mm was killed. */
+static bool has_had_grace(const struct victim *v)
+{
+	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
+
+	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
+}
+
 /*
  * With the mm in use by this worker, lists can be read from user memory. When
  * every thread has left the mm, none needs its list any more. The mm is
@@ -189,18 +197,12 @@ static unsigned int check_robust(struct victim *v)
 		if (step == STEP_MORE &&
 		    memrescue_robust_held_aside(v->mm, &aside))
 			step = STEP_WAIT;
-	} while (step == STEP_MORE && aside.more);
+	} while (step == STEP_MORE && aside.more && !has_had_grace(v));
+	if (step == STEP_MORE && aside.more)
+		step = STEP_WAIT;
 	kthread_unuse_mm(v->mm);
 	mmput_async(v->mm);
 	return step;
-}
-
-/* From when the last of those who use the mm was killed. */
-static bool has_had_grace(const struct victim *v)
-{
-	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
-
-	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
 }
 
 /*

@@ -50,7 +50,7 @@ void memrescue_robust_stop(struct mm_struct *mm)
 
 /*
  * Lists are told apart by the address of their head; the highest bit, which no
- * address of a 64-bit kernel's user space has, tells a 32-bit program's.
+ * address of user space has on amd64, tells a 32-bit program's.
  */
 #define KEY_32	(IS_ENABLED(CONFIG_COMPAT) ? 1UL << (BITS_PER_LONG - 1) : 0UL)
 
@@ -92,9 +92,12 @@ static void read_list(struct robust_view *view, unsigned long key,
 	union robust_head head;
 
 	view->registered = true;
+	view->aside = memrescue_robust_pass_over(aside, key);
+	if (view->aside)
+		return;
 	if (!copy_from_user_nofault(&head, at, head_size(key))) {
 		look_at_head(view, key, &head);
-	} else {
+	} else if (COMPAT_CAN_PEEK) {
 		memrescue_robust_put_aside(aside, key);
 		view->aside = true;
 	}

@@ -48,16 +48,18 @@ static inline bool memrescue_robust_needs(const struct robust_view *view)
 
 /*
  * Lists that cannot be read while the threads are walked. Each round of a walk
- * keeps those with the lowest keys above a bound that rises from round to
- * round: in the end all have come up, however many threads there are.
+ * keeps those with the highest keys below a bound that falls from round to
+ * round: in the end all have come up, however many threads there are. Threads
+ * are walked in the order of their creation, and mapped memory goes downwards,
+ * so mostly each list is looked at in one round only.
  */
 #define ROBUST_ASIDE	32u
 
 struct robust_aside {
-	unsigned long above;	/* the bound: up to this, all was dealt with */
+	unsigned long below;	/* the bound: from there on, all was dealt with */
 	unsigned int nr;
 	bool more;		/* there are some that had no room */
-	unsigned long keys[ROBUST_ASIDE];	/* ascending */
+	unsigned long keys[ROBUST_ASIDE];	/* descending */
 };
 
 /**
@@ -69,15 +71,35 @@ struct robust_aside {
 static inline void memrescue_robust_round(struct robust_aside *aside)
 {
 	if (aside->nr)
-		aside->above = aside->keys[aside->nr - 1];
+		aside->below = aside->keys[aside->nr - 1];
 	aside->nr = 0;
 	aside->more = false;
 }
 
 /**
+ * memrescue_robust_pass_over() - shall a list not be looked at in this round?
+ * @aside: of this round
+ * @key: which one, not 0
+ *
+ * Context: any.
+ * Return: true if it was dealt with in a round before, or has to wait for one
+ * to come.
+ */
+static inline bool memrescue_robust_pass_over(struct robust_aside *aside,
+					      unsigned long key)
+{
+	if (aside->below && key >= aside->below)
+		return true;
+	if (aside->nr < ROBUST_ASIDE || key >= aside->keys[aside->nr - 1])
+		return false;
+	aside->more = true;
+	return true;
+}
+
+/**
  * memrescue_robust_put_aside() - a list that could not be read
  * @aside: of this round
- * @key: which one, not 0; of equal ones one is kept
+ * @key: which one, not to be passed over; of equal ones one is kept
  *
  * Context: any.
  */
@@ -86,9 +108,7 @@ static inline void memrescue_robust_put_aside(struct robust_aside *aside,
 {
 	unsigned int at = aside->nr, i;
 
-	if (key <= aside->above)
-		return;
-	while (at && aside->keys[at - 1] > key)
+	while (at && aside->keys[at - 1] < key)
 		at--;
 	if (at && aside->keys[at - 1] == key)
 		return;

@@ -295,15 +295,25 @@ static void test_robust_rule_is_careful(void **unused)
 	}
 }
 
-/* One walk over lists with the keys 1 to n, from one of them on and around. */
-static void walk_lists(struct robust_aside *aside, unsigned long n,
-		       unsigned long first)
+/*
+ * One walk over lists with the keys 1 to n, from one of them on and around,
+ * downwards. Every third can be read. Returns how many were looked at.
+ */
+static unsigned long walk_lists(struct robust_aside *aside, unsigned long n,
+				unsigned long first)
 {
-	unsigned long i;
+	unsigned long i, key, looks = 0;
 
 	memrescue_robust_round(aside);
-	for (i = 0; i < n; i++)
-		memrescue_robust_put_aside(aside, (first + i) % n + 1);
+	for (i = 0; i < n; i++) {
+		key = (first + n - i) % n + 1;
+		if (memrescue_robust_pass_over(aside, key))
+			continue;
+		looks++;
+		if (key % 3)
+			memrescue_robust_put_aside(aside, key);
+	}
+	return looks;
 }
 
 /* Each list comes up in one round, whatever the order they are met in. */
@@ -312,7 +322,7 @@ static void test_robust_aside_all(void **unused)
 	static const unsigned long sizes[] = {
 		0, 1, 2, ROBUST_ASIDE - 1, ROBUST_ASIDE, ROBUST_ASIDE + 1, 1000
 	};
-	unsigned long first, n, seen;
+	unsigned long first, n, next;
 	unsigned int i, rounds;
 	size_t s;
 
@@ -322,39 +332,54 @@ static void test_robust_aside_all(void **unused)
 		for (first = 0; first < n || !first; first++) {
 			struct robust_aside aside = { 0 };
 
-			seen = 0;
+			next = n;
 			rounds = 0;
 			do {
 				walk_lists(&aside, n, first);
-				for (i = 0; i < aside.nr; i++)
-					assert_int_equal(aside.keys[i], ++seen);
+				for (i = 0; i < aside.nr; i++, next--) {
+					next -= next % 3 ? 0 : 1;
+					assert_int_equal(aside.keys[i], next);
+				}
 				rounds++;
 			} while (aside.more);
-			assert_int_equal(seen, n);
+			assert_int_equal(next, 0);
 			assert_true(rounds <= n / ROBUST_ASIDE + 1);
 		}
 	}
 }
 
-/* Threads that share a list, and one that appears below the bound. */
+/* In the usual order, from the highest key downwards, each is looked at once. */
+static void test_robust_aside_cost(void **unused)
+{
+	struct robust_aside aside = { 0 };
+	unsigned long looks = 0;
+
+	(void)unused;
+	do
+		looks += walk_lists(&aside, 3000, 2999);
+	while (aside.more);
+	assert_int_equal(looks, 3000);
+}
+
+/* Threads that share a list, and one that appears above the bound. */
 static void test_robust_aside_twice(void **unused)
 {
 	struct robust_aside aside = { 0 };
 
 	(void)unused;
 	memrescue_robust_round(&aside);
-	memrescue_robust_put_aside(&aside, 7);
 	memrescue_robust_put_aside(&aside, 5);
 	memrescue_robust_put_aside(&aside, 7);
 	memrescue_robust_put_aside(&aside, 5);
+	memrescue_robust_put_aside(&aside, 7);
 	assert_int_equal(aside.nr, 2);
 	assert_false(aside.more);
 	memrescue_robust_round(&aside);
-	memrescue_robust_put_aside(&aside, 6);
-	memrescue_robust_put_aside(&aside, 7);
+	assert_true(memrescue_robust_pass_over(&aside, 6));
+	assert_true(memrescue_robust_pass_over(&aside, 5));
+	assert_false(memrescue_robust_pass_over(&aside, 4));
 	assert_int_equal(aside.nr, 0);
-	memrescue_robust_put_aside(&aside, 8);
-	assert_int_equal(aside.nr, 1);
+	assert_false(aside.more);
 }
 
 static void test_robust_wait_is_stocks(void **unused)
@@ -386,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_robust_rule),
 		cmocka_unit_test(test_robust_rule_is_careful),
 		cmocka_unit_test(test_robust_aside_all),
+		cmocka_unit_test(test_robust_aside_cost),
 		cmocka_unit_test(test_robust_aside_twice),
 		cmocka_unit_test(test_robust_wait_is_stocks),
 	};
