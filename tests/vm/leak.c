@@ -7,7 +7,7 @@
 
 #include "lib.h"
 
-#define ROUNDS		(machine_slowness() > 1 ? 5 : 10)
+#define ROUNDS		10
 #define VICTIM_MIB	32
 
 /* What one round of every kind moves; a loss of one page in a hundred shows. */
