@@ -3,7 +3,7 @@
 # sparse warns about no file of the module, built for the kernel 6.12.
 #
 # Debian's sparse may be older than the kernel: what it says about the kernel's own headers is left out. What was compiled for
-# that kernel is taken from its build, so that it is not compiled again.
+# that kernel is taken from its build, and make is given the flags of scripts/build, so that nothing is compiled again.
 set -euo pipefail
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

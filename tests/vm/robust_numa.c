@@ -8,10 +8,9 @@
 
 #define THREADS		40	/* more than memrescue keeps of them at once */
 #define VICTIM_MIB	40
-#define MARK_MS		PATIENCE_MS
 
 /* Words that the victim and the test share. */
-enum { W_UNREADABLE };
+enum { W_UNREADABLE, W_MARKED };
 
 /* In the victim. */
 static void *heads[THREADS];
@@ -57,7 +56,7 @@ static long unreadable(void)
 /* Its own run time makes the kernel mark the pages, of all threads. */
 static void be_marked(struct victim *v, void *arg)
 {
-	long long end = now_us() + MARK_MS * 1000LL;
+	long long end = now_us() + PATIENCE_MS * 1000LL;
 	pthread_t thread;
 
 	(void)arg;
@@ -68,10 +67,10 @@ static void be_marked(struct victim *v, void *arg)
 		usleep(1000);
 	while ((v->sh->word[W_UNREADABLE] = unreadable()) < THREADS && now_us() < end)
 		;
-	v->sh->word[W_UNREADABLE + 1] = 1;
+	v->sh->word[W_MARKED] = 1;
 }
 
-/* Where the kernel has the setting: one of these. */
+/* How often the kernel marks pages; without it the test only takes longer. */
 static void set_scan(const char *name, const char *value)
 {
 	char path[128];
@@ -89,7 +88,7 @@ static struct victim *marked_victim(struct cgroup *cg, const char *name)
 	v = victim_new(&(struct victim_how){
 		.name = "v_marked", .cg = cg, .mib = VICTIM_MIB, .holds = mrt(), .run = be_marked });
 	victim_go(v);
-	WAIT_UNTIL(v->sh->word[W_UNREADABLE + 1], 2 * MARK_MS);
+	WAIT_UNTIL(v->sh->word[W_MARKED], 2 * PATIENCE_MS);
 	is_eq(v->sh->word[W_UNREADABLE], THREADS, "%s: no thread's list can be read without a fault", name);
 	is_eq(mrt_held(mrt(), v->pid), 1, "%s: one thread is in D state", name);
 	return v;
