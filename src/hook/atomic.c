@@ -34,14 +34,17 @@ static bool in_selftest(void)
 static int on_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	struct atomic_call *kept = (struct atomic_call *)instance->data;
+	gfp_t not_in_earnest = GFP_NOT_IN_EARNEST;
 	struct slowpath_call call;
 
 	memrescue_slowpath_decode(&call, regs);
 	kept->tested = unlikely(in_selftest()) && compat_probe_in_task();
+	if (kept->tested)
+		not_in_earnest &= ~__GFP_NOWARN;
 	if (!kept->tested && !memrescue_slowpath_active())
 		return 1;
 	if (memrescue_slowpath_doubt(&call) || call.order ||
-	    !(call.gfp & __GFP_HIGH) || (call.gfp & GFP_NOT_IN_EARNEST) ||
+	    !(call.gfp & __GFP_HIGH) || (call.gfp & not_in_earnest) ||
 	    memrescue_slowpath_doubt_context(&call))
 		return 1;
 	kept->gfp = call.gfp;

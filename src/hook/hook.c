@@ -137,12 +137,14 @@ static void attach_one(struct memrescue_hook *hook)
 {
 	const char *why = NULL;
 
+	/* Once it has been checked, it may be refuted at any time. */
+	WRITE_ONCE(hook->why, NULL);
 	hook->err = register_kind(hook);
 	hook->attached = !hook->err;
 	if (hook->attached && hook->check)
 		why = hook->check(hook);
-	WRITE_ONCE(hook->why, why);
 	if (why) {
+		WRITE_ONCE(hook->why, why);
 		detach_one(hook);
 		hook->err = -EPROTO;
 	}
@@ -184,6 +186,9 @@ unsigned int memrescue_hook_attach(unsigned int part)
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
 		if (hooks[i]->part != part)
 			continue;
+		/* Refuted, and about to be detached: it is checked anew. */
+		if (hooks[i]->attached && READ_ONCE(hooks[i]->why))
+			detach_one(hooks[i]);
 		if (!hooks[i]->attached)
 			attach_one(hooks[i]);
 		attached += hooks[i]->attached;
@@ -218,18 +223,24 @@ void memrescue_hook_detach(unsigned int part)
 
 /**
  * memrescue_hook_refuted() - detach a hook that was attached by mistake
- * @hook: the kernel turned out not to be as it was expected
+ * @hook: the kernel turned out not to be as it was expected, as @hook->why says
  *
- * Context: process context, may sleep. On return its callback does not run.
+ * Context: process context, may sleep. On return its callback does not run,
+ * unless it was attached again, and checked anew, meanwhile.
+ * Return: what was not as expected; NULL if nothing was detached.
  */
-void memrescue_hook_refuted(struct memrescue_hook *hook)
+const char *memrescue_hook_refuted(struct memrescue_hook *hook)
 {
+	const char *why;
+
 	mutex_lock(&attach_lock);
-	if (hook->attached) {
+	why = hook->attached ? READ_ONCE(hook->why) : NULL;
+	if (why) {
 		detach_one(hook);
 		hook->err = -EPROTO;
 	}
 	mutex_unlock(&attach_lock);
+	return why;
 }
 
 /**

@@ -134,7 +134,7 @@ void memrescue_hook_init(const struct memrescue_sink *sink,
 			 const struct memrescue_rescue_sink *rescue);
 unsigned int memrescue_hook_attach(unsigned int part);
 void memrescue_hook_detach(unsigned int part);
-void memrescue_hook_refuted(struct memrescue_hook *hook);
+const char *memrescue_hook_refuted(struct memrescue_hook *hook);
 ssize_t memrescue_hook_rescue_state(char *buf, size_t size);
 void memrescue_hook_exit(void);
 void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,

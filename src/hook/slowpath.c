@@ -56,12 +56,15 @@ static atomic_t mismatches;
 
 struct slowpath_facts memrescue_slowpath_facts;
 
+/* Whoever attached it again meanwhile has tested it anew. */
 static void refute_work_fn(struct work_struct *work)
 {
-	pr_warn("the slow path of this kernel is not as expected (%s): nobody is rescued any more\n",
-		READ_ONCE(memrescue_hook_slowpath.why));
+	const char *why = memrescue_hook_refuted(&memrescue_hook_slowpath);
+
 	memrescue_hook_refuted(&memrescue_hook_slowpath_return);
-	memrescue_hook_refuted(&memrescue_hook_slowpath);
+	if (why)
+		pr_warn("the slow path of this kernel is not as expected (%s): nobody is rescued any more\n",
+			why);
 }
 
 static DECLARE_WORK(refute_work, refute_work_fn);
@@ -86,6 +89,7 @@ void memrescue_slowpath_refute(const char *why)
 	if (!xchg(&active, false))
 		return;
 	WRITE_ONCE(memrescue_hook_slowpath.why, why);
+	WRITE_ONCE(memrescue_hook_slowpath_return.why, why);
 	irq_work_queue(&refute_irq_work);
 }
 
