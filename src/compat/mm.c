@@ -5,6 +5,7 @@
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
+#include <linux/version.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
 
@@ -62,13 +63,30 @@ bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
 }
 
 #ifdef HAVE_LOCK_VMA_UNDER_RCU
+/*
+ * Before 6.10 lock_vma_under_rcu() refuses anonymous VMAs that were never written
+ * to, such as the guards of stacks: they have no pages but the zero page. There
+ * VMAs are freed by RCU, and not used again before.
+ *
+ * Context: within rcu_read_lock().
+ */
+static bool never_written(struct vm_area_struct *vma)
+{
+#if KERNEL_VERSION(6, 10, 0) > LINUX_VERSION_CODE
+	return vma_is_anonymous(vma) && !READ_ONCE(vma->anon_vma);
+#else
+	return false;
+#endif
+}
+
 /**
  * memrescue_vma_lock_below() - like memrescue_vma_below(), with the VMA's lock
  * @mm: address space; the caller holds a reference to its users, so that its
  *	tree of VMAs stays in RCU mode
  * @top: address, bytes, not 0
  * @found: the VMA, read-locked, and its bounds; @found->vma is NULL where a
- *	VMA is there and its lock could not be had at once
+ *	VMA is there and its lock could not be had at once; @found->empty tells
+ *	that this does not matter
  *
  * The tree is only asked where the next VMA is; what is there is told by
  * lock_vma_under_rcu(), which checks everything again.
@@ -79,12 +97,13 @@ bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
 bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
 			      struct compat_vma_range *found)
 {
-	bool any;
+	struct vm_area_struct *vma;
 
 	rcu_read_lock();
-	any = find_below(mm, top, found);
+	vma = find_below(mm, top, found);
+	found->empty = vma && never_written(vma);
 	rcu_read_unlock();
-	if (!any)
+	if (!vma)
 		return false;
 	found->vma = static_call(memrescue_lock_vma)(mm, min(found->end, top) - 1);
 	if (found->vma) {

@@ -74,8 +74,12 @@ static inline bool compat_exit_shall_wait(struct mm_struct *mm)
 	return true;
 }
 
-/* May the pages of this VMA be taken? The stock reaper's rule, per kernel. */
-static inline bool compat_vma_reapable(struct vm_area_struct *vma)
+/*
+ * May the pages of this VMA be taken? The stock reaper's rule, per kernel, for
+ * its victims (@oom). Of those that were killed by anyone else, anonymous memory
+ * only: see docs/reaper.md.
+ */
+static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool oom)
 {
 	if (vma->vm_flags & (VM_HUGETLB | VM_PFNMAP))
 		return false;
@@ -84,7 +88,7 @@ static inline bool compat_vma_reapable(struct vm_area_struct *vma)
 	if (vma->vm_flags & VM_LOCKED)
 		return false;
 #endif
-	return vma_is_anonymous(vma) || !(vma->vm_flags & VM_SHARED);
+	return vma_is_anonymous(vma) || (oom && !(vma->vm_flags & VM_SHARED));
 }
 
 /* Context: mmap_lock or the VMA's lock held. */
@@ -100,6 +104,7 @@ static inline bool compat_mm_has_notifiers(struct mm_struct *mm)
 /* A range of one VMA, found from an address downwards. */
 struct compat_vma_range {
 	struct vm_area_struct *vma;	/* NULL: it could not be locked */
+	bool empty;			/* nor does it have any pages */
 	unsigned long start;		/* of the mapping, bytes */
 	unsigned long end;		/* exclusive, bytes */
 };

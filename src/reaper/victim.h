@@ -61,6 +61,7 @@ struct robust_aside;
  * Protected by @cursor_lock:
  * @cursor: what lies above has been dealt with in this pass; 0 at its end
  * @missed: something in this pass was locked
+ * @spared: private copies of files were left alone in this pass
  *
  * Only ever set, by the workers:
  * @zapped: memrescue took at least one range
@@ -82,6 +83,7 @@ struct victim {
 	spinlock_t cursor_lock;	/* see above */
 	unsigned long cursor;
 	bool missed;
+	bool spared;
 	bool oom;
 	bool gone;
 	bool left;

@@ -269,10 +269,12 @@ static void try_later(struct victim *v)
 /* The last worker of a pass leaves. Context: reaper.lock held. */
 static void end_pass(struct victim *v)
 {
-	if (v->missed) {
+	/* The OOM killer may have come to it in the middle of the pass. */
+	if (v->missed || (v->oom && v->spared)) {
 		memrescue_record_event(v, VICTIM_EV_PASS_PARTIAL);
 		v->cursor = ULONG_MAX;
 		v->missed = false;
+		v->spared = false;
 		try_later(v);
 	} else {
 		finish(v, VICTIM_EV_PASS_DONE);

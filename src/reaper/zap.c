@@ -49,6 +49,7 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 			       struct compat_vma_range *found)
 {
 	unsigned long want = READ_ONCE(memrescue_reaper_knobs.range_kb) * 1024ul;
+	bool oom = READ_ONCE(v->oom);
 	unsigned int take = TAKE_NOTHING;
 
 	if (!v->cursor || !find_vma_range(v, vma_locks, found)) {
@@ -56,13 +57,16 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 		return TAKE_END;
 	}
 	if (!found->vma) {
-		v->missed = true;
-	} else if (compat_vma_reapable(found->vma)) {
+		if (!found->empty)
+			v->missed = true;
+	} else if (compat_vma_reapable(found->vma, oom)) {
 		found->end = min(found->end, v->cursor);
 		found->start = memrescue_range_cut(found->start, found->end,
 						   want, PMD_SIZE);
 		take = TAKE_RANGE;
 	} else {
+		if (!oom && compat_vma_reapable(found->vma, true))
+			v->spared = true;
 		put_vma(found->vma, vma_locks);
 	}
 	v->cursor = found->start;

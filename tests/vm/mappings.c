@@ -2,9 +2,9 @@
 /*
  * What kind of memory is taken and what is not: a victim's private memory goes
  * (small and huge pages, mlocked, registered with userfaultfd, watched by an
- * MMU notifier, but then only with mmap_lock); its VM_PFNMAP mappings (shared
- * and private), hugetlb and shared ones stay, and so does the copy of a child
- * that it forked.
+ * MMU notifier, but then only with mmap_lock), its private copies of a file only
+ * if the OOM killer killed it; its VM_PFNMAP mappings (shared and private),
+ * hugetlb and shared ones stay, and so does the copy of a child that it forked.
  */
 #include <linux/userfaultfd.h>
 
@@ -72,22 +72,27 @@ static void map_others(struct victim *v, void *arg)
 	pattern_fill(places->pfn_private + PFN_LEN / 2, PFN_LEN / 2, pfn_private_key());
 }
 
-/* VM_PFNMAP pages do not show in the pagemap: a kernel thread looks at them. */
-static void watch_pfn(struct victim *v, void *arg)
+/*
+ * VM_PFNMAP pages do not show in the pagemap: a kernel thread looks at them. It
+ * looks at the private copies as well, as a system call of the victim may.
+ */
+static void look_at(struct victim *v, void *arg)
 {
 	struct mrt_borrow shared = { .addr = (uintptr_t)places->pfn, .len = PFN_LEN, .key = PATTERN_KEY };
 	struct mrt_borrow private = { .addr = (uintptr_t)places->pfn_private, .len = PFN_LEN, .key = pfn_private_key() };
+	struct mrt_borrow file = { .addr = (uintptr_t)places->file, .len = SHARED_LEN / 2, .key = PATTERN_KEY };
 	const int *fds = arg;
 
-	v->sh->word[0] = ioctl(fds[0], MRT_BORROW_MM, &shared) || ioctl(fds[1], MRT_BORROW_MM, &private) ? -errno : 1;
+	v->sh->word[0] = ioctl(fds[0], MRT_BORROW_MM, &shared) || ioctl(fds[1], MRT_BORROW_MM, &private) ||
+			 ioctl(fds[2], MRT_BORROW_MM, &file) ? -errno : 1;
 }
 
-static void check_pfn(int watch_fd, const char *name, const char *which)
+static void check_watched(int watch_fd, const char *name, const char *which)
 {
 	struct mrt_borrow_report r = { 0 };
 
 	ioctl(watch_fd, MRT_BORROW_STOP, &r);
-	ok(r.good && !r.efault && !r.wrong, "%s: VM_PFNMAP pages stay mapped, %s", name, which);
+	ok(r.good && !r.efault && !r.wrong, "%s: the kernel reads what was written to %s", name, which);
 	diag("%s: %llu good, %llu EFAULT, %llu wrong", which, (unsigned long long)r.good, (unsigned long long)r.efault,
 	     (unsigned long long)r.wrong);
 }
@@ -112,7 +117,7 @@ static void others_stay(void)
 	const char *name = "other mappings";
 	struct victim *v;
 	char path[64], *ours;
-	int pagemap, watch_fds[] = { mrt_open(), mrt_open() };
+	int pagemap, watch_fds[] = { mrt_open(), mrt_open(), mrt_open() };
 
 	file_set("/proc/sys/vm/nr_hugepages", "4");
 	pfn_fd = mrt_open();
@@ -124,7 +129,7 @@ static void others_stay(void)
 	log_mark();
 	v = victim_new(&(struct victim_how){
 		.name = "v_mappings", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = map_others,
-		.run = watch_pfn, .arg = watch_fds });
+		.run = look_at, .arg = watch_fds });
 	victim_go(v);
 	if (!WAIT_UNTIL(v->sh->word[0], PATIENCE_MS) || v->sh->word[0] < 0)
 		bail("MRT_BORROW_MM: %s", strerror(-v->sh->word[0]));
@@ -135,7 +140,8 @@ static void others_stay(void)
 	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(v->how.holds, v->pid) > 0,
 	   "%s: the victim is reaped while it is stuck", name);
 	is_eq(pages_there(pagemap, v->sh->mem, VICTIM_MIB * MIB), 0, "%s: its private memory is gone, all of it", name);
-	is_eq(pages_there(pagemap, places->file, SHARED_LEN / 2), 0, "%s: and its private copies of a file", name);
+	is_eq(pages_there(pagemap, places->file, SHARED_LEN / 2), SHARED_LEN / 2 / PAGE,
+	      "%s: its private copies of a file stay", name);
 	is_eq(pages_there(pagemap, places->shared, SHARED_LEN), SHARED_LEN / PAGE, "%s: shared memory stays mapped", name);
 	if (places->huge)
 		is_eq(pages_there(pagemap, places->huge, HUGE_LEN), HUGE_LEN / PAGE, "%s: hugetlb pages stay mapped", name);
@@ -143,8 +149,9 @@ static void others_stay(void)
 		skip("no hugetlb pages", "%s: hugetlb pages stay mapped", name);
 	/* For the kernel threads to look once more. */
 	sleep_ms(20);
-	check_pfn(watch_fds[0], name, "shared");
-	check_pfn(watch_fds[1], name, "private");
+	check_watched(watch_fds[0], name, "VM_PFNMAP pages, shared");
+	check_watched(watch_fds[1], name, "VM_PFNMAP pages, private");
+	check_watched(watch_fds[2], name, "private copies of a file");
 	is_eq(ioctl(pfn_fd, MRT_PFN_CHECK, 0), 0, "%s: VM_PFNMAP pages are intact", name);
 	for (size_t off = 0; off < SHARED_LEN; off += PAGE)
 		*(uint64_t *)(ours + off) ^= (uintptr_t)(places->shared + off) ^ (uintptr_t)(ours + off);
@@ -154,10 +161,49 @@ static void others_stay(void)
 	close(pagemap);
 	check_gone(v, name);
 	victim_free(v);
-	mrt_close(watch_fds[0]);
-	mrt_close(watch_fds[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(watch_fds); i++)
+		mrt_close(watch_fds[i]);
 	mrt_close(pfn_fd);
 	file_set("/proc/sys/vm/nr_hugepages", "0");
+}
+
+static void map_file(struct victim *v, void *arg)
+{
+	(void)v;
+	(void)arg;
+	places->file = map(SHARED_LEN, MAP_PRIVATE, shared_fd);
+	if (!places->file)
+		bail("victim: mmap: %s", strerror(errno));
+	pattern_fill(places->file, SHARED_LEN, PATTERN_KEY);
+}
+
+/* What the OOM killer has killed gives those back as well. */
+static void private_copies(void)
+{
+	const char *name = "private copies, OOM";
+	struct victim *v;
+	char path[64];
+	int pagemap;
+
+	shared_fd = memfd_create("shared", MFD_CLOEXEC);
+	if (shared_fd < 0 || ftruncate(shared_fd, SHARED_LEN))
+		bail("memfd: %s", strerror(errno));
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_copies", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = map_file, .run = victim_eat });
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", v->pid);
+	pagemap = open(path, O_RDONLY);
+	is_eq(pages_there(pagemap, places->file, SHARED_LEN), SHARED_LEN / PAGE, "%s: the test sees what is mapped", name);
+	cg_limit_mib(cg, VICTIM_MIB + 16);
+	victim_go(v);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(v->how.holds, v->pid) > 0,
+	   "%s: the victim is reaped while it is stuck", name);
+	is_eq(pages_there(pagemap, places->file, SHARED_LEN), 0, "%s: they are gone", name);
+	close(shared_fd);
+	close(pagemap);
+	check_gone(v, name);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
 }
 
 /* The child's pages are its parent's until one of them writes. */
@@ -424,6 +470,7 @@ int main(void)
 	plain("4 KiB pages", PAGES_SMALL);
 	huge_pages();
 	others_stay();
+	private_copies();
 	forked_child();
 	mlocked();
 	userfaultfd();
