@@ -33,11 +33,11 @@ my $log = join '', map { "[    1.000000] $_\n" } 'Linux version 6.12', 'memrescu
 	'memrescue-test: begin b', 'fine too', 'memrescue-test: end b', 'memrescue-test: all done';
 
 sub merge {
-	my ($change, $end) = @_;
+	my ($change, $end, @options) = @_;
 	my %files = ('tap.log' => $tap, 'kernel.log' => $log, 'console.log' => "\n", 'qemu.log' => "QEMU\n");
 	$change->(\%files) if $change;
 	put($_, $files{$_}) foreach keys %files;
-	return output("$scripts/tapmerge", $dir, $end // 'down', 'a', 'b');
+	return output("$scripts/tapmerge", @options, $dir, $end // 'down', 'a', 'b');
 }
 
 sub count {
@@ -100,6 +100,26 @@ is("$status " . count($text), '0 0/9', 'a check that is skipped passes');
 is("$status " . count($text), '0 0/7', 'a test that is skipped passes');
 like($text, qr/^ok \d+ - a: complete # SKIP no cgroups$/m, 'a test that is skipped says why');
 
+# What a kernel may skip is listed.
+put('skips', "# comment\n\n5.10,6.1  a  no swap\nall  b  no cgroups\n");
+foreach (
+	[ 'a', 'no swap', '6.1', 1, 'a check' ], [ 'a', 'no swap', '6.12', 0, 'a check on another kernel' ], [ 'b', 'no swap', '6.1', 0, 'a check of another test' ],
+	[ 'b', 'no cgroups', '6.12', 1, 'a check, for all kernels' ], [ 'a', 'no', '6.1', 0, 'a check for another reason' ],
+) {
+	my ($test, $reason, $kernel, $good, $name) = @$_;
+	my $line = $test eq 'a' ? 'two' : 'three';
+	($status, $text) = merge(sub { $_[0]{'tap.log'} =~ s/^(ok \d) - $line/$1 - $line # SKIP $reason/m }, 'down', '--skips', "$dir/skips", $kernel);
+	is("$status " . count($text), $good ? '0 0/9' : '1 1/9', "skipping $name " . ($good ? 'passes' : 'fails'));
+	like($text, qr/^not ok \d+ - $test: $line - skipped, and tests\/vm\/skips does not say why: $reason$/m, '... and it is named') unless $good;
+}
+foreach ([ 'no swap', 1 ], [ 'no cgroups', 0 ]) {
+	my ($reason, $good) = @$_;
+	($status, $text) = merge(sub { $_[0]{'tap.log'} =~ s/^1\.\.2\n.*?\n\n/1..0 # SKIP $reason\n/ms }, 'down', '--skips', "$dir/skips", '5.10');
+	is("$status " . count($text), $good ? '0 0/7' : '1 1/7', "skipping all of a test: $reason");
+}
+put('skips', "5.10 a\n");
+isnt((merge(undef, 'down', '--skips', "$dir/skips", '5.10'))[0], 0, 'a list of skips that is not one fails');
+
 # ---- bench-result ----------------------------------------------------------------------------------------------------
 
 my @samples = ('# x: SAMPLE case=c mode=stock ms=2000.5 killed=1', '# SAMPLE case=c mode=memrescue ms=9 killed=0',
@@ -107,13 +127,13 @@ my @samples = ('# x: SAMPLE case=c mode=stock ms=2000.5 killed=1', '# SAMPLE cas
 	'# SAMPLE case=c mode=memrescue ms=500 killed=0', '# SAMPLE case=other mode=stock ms=1', '# SAMPLE case=c mode=stock ms=broken');
 put('samples', join("\n", @samples) . "\n");
 ($status, $text) = output("$scripts/bench-result", '6.12-x', 'c', "$dir/samples", "$dir/c.json");
-is($text, "RESULT kernel=6.12-x case=c stock_ms=2000.5 memrescue_ms=10 ratio=200.1 runs=3\nDETAIL kernel=6.12-x case=c stock_killed=2 memrescue_killed=0\n",
+is($text, "RESULT kernel=6.12-x case=c stock_ms=2000.5 memrescue_ms=10 ratio=200.1 runs=3\nDETAIL kernel=6.12-x case=c ratio_of_pairs=100.0 stock_killed=2 memrescue_killed=0\n",
 	'bench-result: medians and their ratio');
 my $python = 'import json, sys; d = json.load(open(sys.argv[1])); print(d["kernel"], d["case"], d["ratio"], d["runs"], d["stock"]["ms"], d["memrescue"]["killed"])';
 is((output('python3', '-c', $python, "$dir/c.json"))[1], "6.12-x c 200.1 3 [2000.5, 1000, 3000] [0, 0, 0]\n", 'bench-result: the JSON file');
 put('samples', join("\n", @samples[0, 1, 2, 3]) . "\n");
-like((output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/c.json"))[1], qr/stock_ms=1500\.25 memrescue_ms=9\.5 ratio=157\.9 runs=2/,
-	'bench-result: an even number of runs');
+like((output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/c.json"))[1],
+	qr/stock_ms=1500\.25 memrescue_ms=9\.5 ratio=157\.9 runs=2\nDETAIL kernel=k case=c ratio_of_pairs=161\.1 /, 'bench-result: an even number of runs');
 put('samples', join("\n", map { s/killed/bystanders/r } @samples) . "\n");
 like((output("$scripts/bench-result", 'k', 'c', "$dir/samples", "$dir/c.json"))[1], qr/stock_bystanders=3 memrescue_bystanders=0/,
 	'bench-result: bystanders are not averaged away');

@@ -29,9 +29,10 @@ check()
 	[ "$ignored" != "$USER_SPACE" ] || columns=132
 	# What grep removes: checkpatch cannot look for the kernel's own spelling of names without a kernel tree.
 	# The commits that comments name are the kernel's: checkpatch must not look for them in this repository.
-	printf '%s\0' "$@" | GIT_DIR=/nonexistent xargs -0 -n 8 -P "$(nproc)" \
+	# It leaves files where it runs.
+	printf '%s\0' "$@" | sed -z "/^\//!s#^#$TOP/#" | (cd "$scratch" && GIT_DIR=/nonexistent xargs -0 -n 8 -P "$(nproc)" \
 		perl "$checkpatch" --strict --no-tree --no-summary --terse --show-types --color=never \
-			--max-line-length="$columns" --ignore "$ignored" -f 2>&1 |
+			--max-line-length="$columns" --ignore "$ignored" -f 2>&1) |
 		grep -v -e "uninitialized value \$root" -e '^find: .*/include' || true
 }
 

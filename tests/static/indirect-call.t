@@ -84,6 +84,15 @@ table_passes($_) for @compilers;
 samples_fail($_) for @compilers;
 module_without_static_calls_fails();
 
+# All that users may have built, and the tests' debug variant.
+sub variants
+{
+	my ($kernel) = @_;
+	my ($clang) = slurp(top() . '/scripts/targets') =~ /^\Q$kernel\E(?:\s+\S+){3}\s+(\S+)/m;
+
+	return ('production', 'debug', ($clang // '') eq 'yes' ? 'clang' : ());
+}
+
 # The kernels to build for: those that the user named, or else 6.12 and the newest; in a run of scripts/check, which builds
 # for all of them meanwhile, every usual one.  The debug kernel takes too long to make.
 sub kernels
@@ -95,21 +104,21 @@ sub kernels
 	return $ENV{CHECK_PID} ? @usual : qw(6.12 sid);
 }
 
-sub build_module
+# The modules that were built, as scripts/build names them
+sub build_modules
 {
 	my ($kernel) = @_;
-	my $log = qx(cd "@{[top()]}" && scripts/build "$kernel" --production 2>&1);
+	my @variants = variants($kernel);
+	my $log = qx(cd "@{[top()]}" && scripts/build "$kernel" @{[map { "--$_" } @variants]} 2>&1);
+	my @modules = $log =~ m{\b(build/\S+/memrescue\.ko)$}mg;
 
-	ok($? == 0, "the module is built for $kernel") || diag($log);
+	is(scalar(@modules), scalar(@variants), "built for $kernel: @variants") || diag($log);
+	return @modules;
 }
 
-build_module($_) for kernels();
-my @modules = glob(top() . '/build/*/memrescue.ko ' . top() . '/build/*/{clang,debug}/memrescue.ko');
-ok(scalar(@modules), 'there are modules to check');
-for my $module (@modules) {
-	my $said = qx("$script" "$module" 2>&1);
-	my $name = $module =~ s{.*/build/}{}r;
+for my $module (map { build_modules($_) } kernels()) {
+	my $said = qx("$script" "@{[top()]}/$module" 2>&1);
 
-	ok($? == 0, $name) || diag($said);
+	ok($? == 0, $module) || diag($said);
 }
 done_testing();

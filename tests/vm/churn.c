@@ -6,103 +6,130 @@
  */
 #include "lib.h"
 
-#define ROUNDS		24
+#define ROUNDS		16
 #define THREADS		3
 #define AREAS		4
-#define AREA_MIB	2
+#define STEP_KIB	64
+#define OPS_BEFORE	60	/* that are done before a victim is killed, and as many again at random */
 
 static struct cgroup *cg;
 
-enum { W_OPS, W_CHILDREN, W_CHILD_BAD };
+enum { W_STARTED, W_CHILDREN, W_CHILD_BAD };
+
+/* What they do, and how often each was done, in all victims together. */
+enum op { OP_MAP, OP_CUT, OP_MOVE, OP_DISCARD, OP_PROTECT, OP_HUGE, OP_SMALL, OP_FORK, OPS };
+static const char *const op_names[OPS] = {
+	"munmap and mmap", "munmap of the end", "mremap", "MADV_DONTNEED", "mprotect", "MADV_HUGEPAGE", "MADV_NOHUGEPAGE", "fork",
+};
+
+struct shared {
+	_Atomic long ops[OPS];
+};
+
+static struct shared *shared;
 
 struct area {
 	char *p;
-	size_t len;
+	size_t len, first;
 };
 
-static void area_new(struct area *a)
+static void area_fill(struct area *a)
 {
-	size_t len = AREA_MIB * MIB;
+	pattern_fill(a->p, a->len, PATTERN_KEY);
+}
 
-	a->p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	a->len = a->p == MAP_FAILED ? 0 : len;
+static bool area_new(struct area *a)
+{
+	a->p = mmap(NULL, a->first, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	a->len = a->p == MAP_FAILED ? 0 : a->first;
 	if (a->len)
-		pattern_fill(a->p, a->len, PATTERN_KEY);
+		area_fill(a);
+	return a->len != 0;
 }
 
-static void area_cut(struct area *a)
+static bool area_cut(struct area *a)
 {
-	if (a->len > MIB && !munmap(a->p + a->len - MIB, MIB))
-		a->len -= MIB;
+	size_t step = STEP_KIB * 1024;
+
+	if (a->len <= step || munmap(a->p + a->len - step, step))
+		return false;
+	a->len -= step;
+	return true;
 }
 
-static void area_move(struct area *a)
+/* Forth, where there is no room behind it to grow, and back to its first size. */
+static bool area_move(struct area *a)
 {
-	char *p = mremap(a->p, a->len, a->len + MIB, MREMAP_MAYMOVE);
+	size_t len = a->len < 2 * a->first ? a->len + STEP_KIB * 1024 : a->first;
+	char *p = mremap(a->p, a->len, len, MREMAP_MAYMOVE);
 
-	if (p != MAP_FAILED) {
-		a->p = p;
-		a->len += MIB;
-		pattern_fill(a->p, a->len, PATTERN_KEY);
-	}
+	if (p == MAP_FAILED)
+		return false;
+	a->p = p;
+	a->len = len;
+	area_fill(a);
+	return true;
 }
 
 /* A child that looks at what it got from its parent, dead or alive. */
-static void area_fork(struct victim *v, struct area *a)
+static bool area_fork(struct victim *v, struct area *a)
 {
-	if (syscall(SYS_fork))
-		return;
+	long pid = syscall(SYS_fork);
+
+	if (pid)
+		return pid > 0;
 	v->sh->word[W_CHILDREN]++;
 	v->sh->word[W_CHILD_BAD] += pattern_bad(a->p, a->len, PATTERN_KEY);
 	syscall(SYS_exit_group, 0);
+	return false;
 }
 
-static void one_op(struct victim *v, struct area *a, unsigned int op)
+static bool one_op(struct victim *v, struct area *a, enum op op)
 {
-	if (!a->len) {
-		area_new(a);
-		return;
-	}
 	switch (op) {
-	case 0:
-		munmap(a->p, a->len);
-		area_new(a);
-		break;
-	case 1:
-		area_cut(a);
-		break;
-	case 2:
-		area_move(a);
-		break;
-	case 3:
-		madvise(a->p, a->len, MADV_DONTNEED);
-		pattern_fill(a->p, a->len, PATTERN_KEY);
-		break;
-	case 4:
-		mprotect(a->p, a->len, PROT_READ);
-		mprotect(a->p, a->len, PROT_READ | PROT_WRITE);
-		pattern_fill(a->p, a->len, PATTERN_KEY);
-		break;
-	case 5:
-		madvise(a->p, a->len, MADV_HUGEPAGE);
-		break;
-	case 6:
-		madvise(a->p, a->len, MADV_NOHUGEPAGE);
-		break;
+	case OP_MAP:
+		return !munmap(a->p, a->len) && area_new(a);
+	case OP_CUT:
+		return area_cut(a);
+	case OP_MOVE:
+		return area_move(a);
+	case OP_DISCARD:
+		if (madvise(a->p, a->len, MADV_DONTNEED))
+			return false;
+		area_fill(a);
+		return true;
+	case OP_PROTECT:
+		if (mprotect(a->p, a->len, PROT_READ) || mprotect(a->p, a->len, PROT_READ | PROT_WRITE))
+			return false;
+		area_fill(a);
+		return true;
+	case OP_HUGE:
+		return !madvise(a->p, a->len, MADV_HUGEPAGE);
+	case OP_SMALL:
+		return !madvise(a->p, a->len, MADV_NOHUGEPAGE);
 	default:
-		area_fork(v, a);
+		return area_fork(v, a);
 	}
 }
 
 static void *busy_thread(void *arg)
 {
 	struct victim *v = arg;
-	struct area areas[AREAS] = { 0 };
+	struct area areas[AREAS];
 	unsigned int seed = now_us() + syscall(SYS_gettid);
 
+	/* One that may have huge pages, and smaller ones, with which more happens in the same time. */
+	for (int i = 0; i < AREAS; i++) {
+		areas[i].first = i ? 4 * STEP_KIB * 1024 : 4 * MIB;
+		if (!area_new(&areas[i]))
+			bail("victim: mmap");
+	}
+	v->sh->word[W_STARTED]++;
 	for (;;) {
-		one_op(v, &areas[rand_r(&seed) % AREAS], rand_r(&seed) % 8);
-		v->sh->word[W_OPS]++;
+		enum op op = rand_r(&seed) % OPS;
+
+		if (one_op(v, &areas[rand_r(&seed) % AREAS], op))
+			shared->ops[op]++;
 	}
 	return NULL;
 }
@@ -120,41 +147,67 @@ static void be_busy(struct victim *v, void *arg)
 	busy_thread(v);
 }
 
+static long ops_done(void)
+{
+	long n = 0;
+
+	for (int op = 0; op < OPS; op++)
+		n += shared->ops[op];
+	return n;
+}
+
 struct sums {
-	long ops, children, bad, rounds;
+	long children, bad, ended, stuck, reaped;
 };
 
-/* Every second victim has a thread in D state, and is certainly reaped. */
-static void one_round(int round, bool oom, struct sums *sums)
+/* In the middle of what its threads do. */
+static void kill_busy(struct victim *v, bool oom)
 {
-	struct victim *v;
+	long least = ops_done() + OPS_BEFORE + rand() % OPS_BEFORE, kills = cg_key(cg, "memory.events", "oom_kill");
 
-	v = victim_new(&(struct victim_how){
-		.name = "v_churn", .cg = cg, .mib = 4, .stuck = round & 1 ? STUCK_D : STUCK_NOT, .run = be_busy });
-	victim_go(v);
+	if (!WAIT_UNTIL(v->sh->word[W_STARTED] == THREADS && ops_done() >= least, PATIENCE_MS))
+		bail("the threads are not busy");
 	if (oom) {
-		long kills = cg_key(cg, "memory.events", "oom_kill");
-
-		WAIT_UNTIL(v->sh->word[W_OPS] > 12, PATIENCE_MS);
 		cg_set(cg, "memory.max", "%ld", cg_kib(cg) * 1024 / 2);
 		WAIT_UNTIL(cg_key(cg, "memory.events", "oom_kill") > kills, PATIENCE_MS);
 	} else {
-		WAIT_UNTIL(v->sh->word[W_OPS] > 5, PATIENCE_MS);
-		usleep(rand() % 20000);
 		victim_kill(v);
 	}
-	usleep(rand() % 20000);
+}
+
+/* Every second victim has a thread in D state, and does not exit before it is reaped. */
+static void one_round(int round, bool oom, struct sums *sums)
+{
+	bool stuck = round & 1;
+	struct victim *v;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_churn", .cg = cg, .mib = 4, .stuck = stuck ? STUCK_D : STUCK_NOT, .run = be_busy });
+	victim_go(v);
+	kill_busy(v, oom);
+	if (stuck) {
+		sums->stuck++;
+		sums->reaped += WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) &&
+				mrt_held(mrt(), v->pid) > 0;
+	}
 	mrt_release(mrt());
 	cg_set(cg, "memory.max", "max");
 	if (!victim_wait_exit(v))
 		diag("round %d: the victim does not end", round);
 	else
-		sums->rounds++;
-	sums->ops += v->sh->word[W_OPS];
+		sums->ended++;
 	WAIT_UNTIL(cg_empty(cg), PATIENCE_MS);
 	sums->children += v->sh->word[W_CHILDREN];
 	sums->bad += v->sh->word[W_CHILD_BAD];
 	victim_free(v);
+}
+
+static void check_op(enum op op, int least, const char *name)
+{
+	if ((op == OP_HUGE || op == OP_SMALL) && !file_exists("/sys/kernel/mm/transparent_hugepage"))
+		skip("the kernel has no transparent huge pages", "%s: the threads did their %s", name, op_names[op]);
+	else
+		is_ge(shared->ops[op], least, "%s: the threads did their %s", name, op_names[op]);
 }
 
 static void churn(const char *name, bool oom, int rounds)
@@ -163,14 +216,17 @@ static void churn(const char *name, bool oom, int rounds)
 	struct sums sums = { 0 };
 
 	log_mark();
+	memset(shared, 0, sizeof(*shared));
 	for (int i = 0; i < rounds; i++)
 		one_round(i, oom, &sums);
-	is_eq(sums.rounds, rounds, "%s: every victim ends", name);
+	is_eq(sums.ended, rounds, "%s: every victim ends", name);
 	ok(mr_wait_idle(), "%s: nothing is in flight afterwards", name);
 	after = mr_stats();
-	diag("%ld operations, %ld children; %ld victims, %ld reaped", sums.ops, sums.children,
-	     after.victims - before.victims, after.reaped - before.reaped);
-	is_ge(after.reaped - before.reaped, rounds / 2, "%s: those in D state were reaped", name);
+	diag("%ld children; %ld victims, %ld reaped", sums.children, after.victims - before.victims,
+	     after.reaped - before.reaped);
+	is_eq(sums.reaped, sums.stuck, "%s: those in D state were reaped, while they were", name);
+	for (int op = 0; op < OPS; op++)
+		check_op(op, rounds, name);
 	ok(sums.children > 0 && !sums.bad, "%s: the memory of forked children is intact", name);
 	ok(cg_wait_below(cg, 1024, PATIENCE_MS), "%s: nothing is left in the cgroup", name);
 	is_eq(log_bad(), 0, "%s: the kernel has nothing to complain about", name);
@@ -181,6 +237,9 @@ int main(int argc, char **argv)
 	int rounds = ROUNDS * soak_factor(argc, argv);
 
 	ok(mr_loaded(), "memrescue is there");
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		bail("mmap: %s", strerror(errno));
 	cg = cg_new("churn");
 	cg_set(cg, "memory.swap.max", "0");
 	srand(now_us());

@@ -3,7 +3,7 @@
  * The demo: a program of 256 MiB in a control group of 300 MiB has a thread that
  * is stuck in the kernel for four seconds, and takes more memory than there is.
  * The kernel kills it. How long until its memory is back, without memrescue
- * (reaper/enabled = 0) and with it?
+ * (its reaper and its rescue turned off) and with it?
  */
 #include "bench.h"
 

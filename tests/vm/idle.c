@@ -34,6 +34,48 @@ static int one_loop(const char *self)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
 }
 
+/* ---- the slow path, whose hook counts only what it serves: a kprobe of the helper's sees every call ---- */
+
+static void unwatch(void)
+{
+	ioctl(mrt(), MRT_SLOWPATH_WATCH, 0UL);
+}
+
+static void watch(void)
+{
+	at_end(END_SCENARIO, unwatch);
+	if (ioctl(mrt(), MRT_SLOWPATH_WATCH, 1UL))
+		bail("the slow path of the page allocator cannot be watched: %s", strerror(errno));
+}
+
+static long slowpath_calls(void)
+{
+	return ioctl(mrt(), MRT_SLOWPATH_CALLS, 0UL);
+}
+
+static long direct_reclaims(void)
+{
+	static const char *const zones[] = { "dma", "dma32", "normal", "movable" };
+	char key[32];
+	long n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
+		snprintf(key, sizeof(key), "allocstall_%s", zones[i]);
+		n += file_key("/proc/vmstat", key);
+	}
+	return n;
+}
+
+/* When its hook is attached, memrescue tests it by such calls. */
+static void check_watch(void)
+{
+	long calls = slowpath_calls();
+
+	file_write(MR "pool/rescue_dying", "0");
+	file_write(MR "pool/rescue_dying", "1");
+	is_ge(slowpath_calls(), calls + 1, "and one that is made is seen");
+}
+
 /* The functions that call a tracer are listed from the start of a line. */
 static void check_traced(void)
 {
@@ -64,6 +106,7 @@ int main(int argc, char **argv)
 {
 	struct mr_row before[16], after[16];
 	int n, m, loops = 0;
+	long calls, reclaims;
 
 	if (argc > 1 && !strcmp(argv[1], "executed")) {
 		signal(SIGTERM, SIG_DFL);
@@ -72,6 +115,9 @@ int main(int argc, char **argv)
 	}
 	ok(mr_loaded(), "memrescue is there");
 	mr_wait_idle();
+	watch();
+	calls = slowpath_calls();
+	reclaims = direct_reclaims();
 	n = mr_hooks(before, ARRAY_SIZE(before));
 	is_ge(n, 3, "the table of hooks has rows");
 	for (int i = 0; i < LOOPS; i++)
@@ -86,6 +132,10 @@ int main(int argc, char **argv)
 		is_eq(after[i].hits, before[i].hits, "hook %s: no hit", after[i].name);
 		is_eq(after[i].missed, before[i].missed, "hook %s: nothing missed", after[i].name);
 	}
+	is_eq(slowpath_calls(), calls, "no allocation came to the slow path");
+	is_eq(direct_reclaims(), reclaims, "nor did any reclaim");
+	check_watch();
+	unwatch();
 	check_traced();
 	/* That they would count is shown by one victim. */
 	ok(later_victim_taken(), "a victim is taken");

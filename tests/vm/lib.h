@@ -9,7 +9,6 @@
  *   lib_zram.c    swap on a compressed RAM disk
  *   lib_check.c   checks of a victim that many scenarios share
  *   lib_rescue.c  tasks that are rescued: see rescue.h
- *   lib_swap.c    swap
  *
  * A test prints one line per check and ends with `return done()`. Whatever it
  * changed through these functions (knobs, cgroups, processes, held tasks) is

@@ -69,8 +69,10 @@ const char *bench_mode_name(bool memrescue)
 
 void bench_mode(bool memrescue)
 {
-	if (knob_set("enabled", memrescue ? "1" : "0"))
-		bail("the reaper cannot be switched");
+	const char *on = memrescue ? "1" : "0";
+
+	if (knob_set("enabled", "%s", on) || file_set(MR "pool/rescue_dying", on))
+		bail("memrescue cannot be turned on and off");
 }
 
 /* ---- marks ---- */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Many victims at once: 16 cgroups run out of memory together and the first
- * victim cannot be reaped; 200 processes are killed together.
+ * victim cannot be reaped; 200 processes are killed together; several wait for
+ * the only worker.
  */
 #include "lib.h"
 
@@ -157,10 +158,100 @@ static void two_hundred(void)
 	victims_free_all();
 }
 
+/* ---- who comes first ---- */
+
+#define TRACING		"/sys/kernel/tracing/"
+#define WAITING		4	/* victims, while the worker is busy with another one */
+#define BUSY_MIB	8
+#define ORDER_TRIES	60
+
+static void untrace(void)
+{
+	file_write(TRACING "events/memrescue/reap_begin/enable", "0");
+}
+
+/* The place of each victim among those whose reaping began; false if one has none. */
+static bool read_places(struct victim **v, int n, int *place)
+{
+	FILE *f = fopen(TRACING "trace", "re");
+	int found = 0, line_nr = 0;
+	char line[1024];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *at = strstr(line, " reap_begin: pid=");
+
+		line_nr++;
+		for (int i = 0; at && i < n; i++)
+			if (atoi(at + strlen(" reap_begin: pid=")) == v[i]->pid) {
+				place[i] = line_nr;
+				found++;
+			}
+	}
+	if (f)
+		fclose(f);
+	return found == n;
+}
+
+/*
+ * While the worker is busy with the first, smaller ones are killed, the smallest
+ * of them first. The number of those that were reaped later than a smaller
+ * one, or -1 if there is no saying.
+ */
+static int try_order(struct cgroup *cg)
+{
+	struct victim *v[WAITING + 1];
+	int place[WAITING + 1], holds = mrt_open(), behind = 0;
+	bool whole;
+
+	for (int i = 0; i <= WAITING; i++)
+		v[i] = victim_start(&(struct victim_how){
+			.name = "v_order", .cg = cg, .mib = i ? i : BUSY_MIB, .stuck = STUCK_D, .stuck_main = true,
+			.holds = holds, .pages = PAGES_SMALL });
+	for (int i = 0; i <= WAITING; i++)
+		victim_wait_ready(v[i]);
+	file_write(TRACING "trace", " ");
+	for (int i = 0; i <= WAITING; i++)
+		victim_kill(v[i]);
+	whole = WAIT_UNTIL(read_places(v, WAITING + 1, place), PATIENCE_MS);
+	for (int i = 2; i <= WAITING; i++)
+		behind += place[i] > place[i - 1];
+	mrt_close(holds);
+	for (int i = 0; i <= WAITING; i++)
+		victim_free(v[i]);
+	mr_wait_idle();
+	return whole ? behind : -1;
+}
+
+/*
+ * The test may be too slow for the worker, or the worker so slow that they come
+ * in the order of their age. So the best of many tries counts.
+ */
+static void largest_first(void)
+{
+	struct cgroup *cg = cg_new("many-order");
+	int behind = 1, tries = 0;
+
+	if (!file_exists(TRACING "trace")) {
+		skip("the kernel has no tracefs", "order: the largest first");
+		return;
+	}
+	at_end(END_SCENARIO, untrace);
+	file_set(TRACING "trace_clock", "counter");
+	file_write(TRACING "events/memrescue/reap_begin/enable", "1");
+	knob_set("max_workers", "1");
+	knob_set("kill_min_kb", "0");
+	while (behind && tries++ < ORDER_TRIES)
+		behind = try_order(cg);
+	is_eq(behind, 0, "order: of those that wait for the worker, the larger one comes before the smaller one");
+	diag("%d tries", tries);
+	untrace();
+}
+
 int main(void)
 {
 	ok(mr_loaded(), "memrescue is there");
 	sixteen_groups();
 	two_hundred();
+	largest_first();
 	return done();
 }

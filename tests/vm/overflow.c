@@ -3,7 +3,8 @@
  * More victims at once than there are records: each is either taken, or
  * counted and left to the kernel. Some records are kept for victims of the OOM
  * killer; when those are in use as well, the kernel's own reaper takes the next
- * one. When the storm is over all of them are free again.
+ * one. When the storm is over all of them are free again. While many are in use,
+ * victims that exit by themselves are not logged, but counted.
  */
 #include "load.h"
 
@@ -140,6 +141,66 @@ static void no_record_left(void)
 	knob_set("stuck_report_ms", "5000");
 }
 
+/* ---- more than half of the records in use ---- */
+
+#define MANY		(RECORDS / 2 + 1)
+#define BRIEF		50
+
+/* Victims that nothing holds up (some are gone before anyone looks at them). */
+struct brief {
+	long taken, unlogged, reaped, exited;	/* the last two: lines of the log */
+};
+
+static struct brief brief_victims(struct cgroup *cg)
+{
+	long victims = mr_stat("victims"), unlogged = mr_stat("unlogged");
+	struct brief b;
+
+	log_mark();
+	for (int i = 0; i < BRIEF; i++) {
+		struct victim *v = victim_new(&(struct victim_how){ .name = "v_brief", .cg = cg, .mib = 1 });
+
+		victim_kill(v);
+		victim_wait_exit(v);
+		victim_free(v);
+		WAIT_UNTIL(mr_stat("in_flight") + mr_stat("exiting") <= MANY, PATIENCE_MS);
+	}
+	b.taken = mr_stat("victims") - victims;
+	b.unlogged = mr_stat("unlogged") - unlogged;
+	WAIT_UNTIL(log_count(" comm=v_brief ") >= b.taken - b.unlogged, PATIENCE_MS);
+	b.reaped = log_count("memrescue: reaped pid=");
+	b.exited = log_count("memrescue: exited pid=");
+	diag("%ld taken, %ld unlogged; lines: %ld reaped, %ld exited", b.taken, b.unlogged, b.reaped, b.exited);
+	return b;
+}
+
+static void crowded(void)
+{
+	struct cgroup *cg = cg_new("overflow-crowded");
+	struct victim *locked[MANY];
+	int holds = mrt_open();
+	struct brief b = brief_victims(cg);
+
+	is_ge(b.taken, BRIEF / 2, "few records in use: there are victims");
+	is_eq(b.reaped + b.exited, b.taken, "few records in use: each has its line");
+	is_eq(b.unlogged, 0, "few records in use: none is without");
+	is_ge(b.exited, 1, "few records in use: it may have given its memory back by itself");
+	for (int i = 0; i < MANY; i++)
+		locked[i] = victim_new(&(struct victim_how){
+			.name = "v_crowd", .cg = cg, .mib = 1, .stuck = STUCK_VMAS_WRITE, .stuck_main = true, .holds = holds });
+	for (int i = 0; i < MANY; i++)
+		victim_kill(locked[i]);
+	WAIT_UNTIL(mr_stat("in_flight") == MANY, PATIENCE_MS);
+	b = brief_victims(cg);
+	is_ge(b.unlogged, 1, "many records in use: not every victim has a line");
+	is_eq(b.reaped + b.exited + b.unlogged, b.taken, "many records in use: those without are counted");
+	mrt_close(holds);
+	for (int i = 0; i < MANY; i++)
+		victim_free(locked[i]);
+	ok(mr_wait_idle() && cg_remove(cg), "many records in use: nothing is left of them");
+	is_eq(log_bad(), 0, "many records in use: the kernel has nothing to complain about");
+}
+
 int main(void)
 {
 	struct cgroup *cg = cg_new("overflow");
@@ -173,5 +234,6 @@ int main(void)
 	is_eq(mr_stat("overflow"), s.overflow, "there was room for it");
 	ok(cg_remove(cg), "nothing is left of the victims");
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
+	crowded();
 	return done();
 }

@@ -49,7 +49,8 @@ static void against_stock(void)
 	memrescue = oom_to_back_us("1");
 	ok(log_find("memrescue: reaped") && !log_find("oom_reaper: reaped process"),
 	   "D state, reaper on: memrescue did it");
-	ok(stock > 2 * memrescue, "D state: stock takes more than twice as long");
+	/* It is hundreds of times, but for machines that have much else to do. */
+	ok(stock > 5 * memrescue, "D state: stock takes more than five times as long");
 	diag("stock %lld us, memrescue %lld us", stock, memrescue);
 }
 

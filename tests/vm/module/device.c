@@ -25,6 +25,7 @@
 
 #include "alloc.h"
 #include "memrescue_test.h"
+#include "slowpath.h"
 
 #define MRT_PFN_ORDER	4
 
@@ -453,6 +454,10 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_alloc((void __user *)arg);
 	case MRT_CAN_READ:
 		return mrt_can_read(arg);
+	case MRT_SLOWPATH_WATCH:
+		return mrt_slowpath_watch(arg);
+	case MRT_SLOWPATH_CALLS:
+		return mrt_slowpath_calls();
 	}
 
 	mutex_lock(&f->lock);
@@ -485,6 +490,7 @@ module_init(mrt_init);
 static void __exit mrt_exit(void)
 {
 	misc_deregister(&mrt_misc);
+	mrt_slowpath_watch(0);
 }
 module_exit(mrt_exit);
 

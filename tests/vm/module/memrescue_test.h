@@ -142,4 +142,9 @@ struct mrt_alloc {
 /* 1 if the word at that address can be read without a page fault, 0 if not. */
 #define MRT_CAN_READ		_IO('m', 13)
 
+/* 1: count the calls of the page allocator's slow path from now on; 0: no more. */
+#define MRT_SLOWPATH_WATCH	_IO('m', 14)
+/* How many there were. */
+#define MRT_SLOWPATH_CALLS	_IO('m', 15)
+
 #endif /* MEMRESCUE_TEST_H */
