@@ -25,7 +25,7 @@ shown() { grep -E -- "$1" "$scratch/output" | awk '{ line = $0 } END { if (NR ==
 at_least() { awk -v n="$1" -v least="$2" 'BEGIN { if (n !~ /^[0-9]+(\.[0-9]+)?$/ || n < least) print "it says \"" n "\", not " least " or more" }'; }
 
 status=0
-KERNELS=$KERNEL make -s -C "$TOP" demo >"$scratch/output" 2>"$scratch/errors" || status=$?
+env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL KERNELS=$KERNEL make -s -C "$TOP" demo >"$scratch/output" 2>"$scratch/errors" || status=$?
 result 'make demo succeeds' "$([ $status = 0 ] || cat "$scratch/output" "$scratch/errors")"
 release=$(cat "$("$SCRIPTS/kernel" $KERNEL)/release")
 result 'it names the kernel' "$(grep -qF "Linux $release. " "$scratch/output" || cat "$scratch/output")"

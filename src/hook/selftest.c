@@ -242,7 +242,7 @@ static const char *serve_one(gfp_t gfp, unsigned int order)
 		why = "another page comes back than was served";
 	else
 		why = check_page(page, gfp, order);
-	if (back != page)
+	if (back != page && back != test.other)
 		free_one(back, order);
 	/* As it was within the slow path: where pages are frozen, so is this one. */
 	if (test.other)

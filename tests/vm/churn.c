@@ -163,13 +163,15 @@ struct sums {
 /* In the middle of what its threads do. */
 static void kill_busy(struct victim *v, bool oom)
 {
-	long least = ops_done() + OPS_BEFORE + rand() % OPS_BEFORE, kills = cg_key(cg, "memory.events", "oom_kill");
+	long least = ops_done() + OPS_BEFORE + rand() % OPS_BEFORE;
 
 	if (!WAIT_UNTIL(v->sh->word[W_STARTED] == THREADS && ops_done() >= least, PATIENCE_MS))
 		bail("the threads are not busy");
 	if (oom) {
+		/* A forked child may be killed first, and not be enough. */
 		cg_set(cg, "memory.max", "%ld", cg_kib(cg) * 1024 / 2);
-		WAIT_UNTIL(cg_key(cg, "memory.events", "oom_kill") > kills, PATIENCE_MS);
+		if (!WAIT_UNTIL(log_find("Killed process %d ", v->pid), PATIENCE_MS))
+			victim_kill(v);
 	} else {
 		victim_kill(v);
 	}

@@ -161,8 +161,10 @@ static void two_hundred(void)
 /* ---- who comes first ---- */
 
 #define TRACING		"/sys/kernel/tracing/"
-#define WAITING		4	/* victims, while the worker is busy with another one */
-#define BUSY_MIB	8
+/* The first keeps the worker busy, the others wait for it meanwhile. MiB, in the order of the kills. */
+static const int order_mib[] = { 8, 2, 4, 1, 3 };
+
+#define WAITING		ARRAY_SIZE(order_mib)
 #define ORDER_TRIES	60
 
 static void untrace(void)
@@ -192,31 +194,28 @@ static bool read_places(struct victim **v, int n, int *place)
 	return found == n;
 }
 
-/*
- * While the worker is busy with the first, smaller ones are killed, the smallest
- * of them first. The number of those that were reaped later than a smaller
- * one, or -1 if there is no saying.
- */
+/* How many pairs of those that waited were reaped the smaller one first, or -1 if there is no saying. */
 static int try_order(struct cgroup *cg)
 {
-	struct victim *v[WAITING + 1];
-	int place[WAITING + 1], holds = mrt_open(), behind = 0;
+	struct victim *v[WAITING];
+	int place[WAITING], holds = mrt_open(), behind = 0;
 	bool whole;
 
-	for (int i = 0; i <= WAITING; i++)
+	for (size_t i = 0; i < WAITING; i++)
 		v[i] = victim_start(&(struct victim_how){
-			.name = "v_order", .cg = cg, .mib = i ? i : BUSY_MIB, .stuck = STUCK_D, .stuck_main = true,
+			.name = "v_order", .cg = cg, .mib = order_mib[i], .stuck = STUCK_D, .stuck_main = true,
 			.holds = holds, .pages = PAGES_SMALL });
-	for (int i = 0; i <= WAITING; i++)
+	for (size_t i = 0; i < WAITING; i++)
 		victim_wait_ready(v[i]);
 	file_write(TRACING "trace", " ");
-	for (int i = 0; i <= WAITING; i++)
+	for (size_t i = 0; i < WAITING; i++)
 		victim_kill(v[i]);
-	whole = WAIT_UNTIL(read_places(v, WAITING + 1, place), PATIENCE_MS);
-	for (int i = 2; i <= WAITING; i++)
-		behind += place[i] > place[i - 1];
+	whole = WAIT_UNTIL(read_places(v, WAITING, place), PATIENCE_MS);
+	for (size_t i = 1; i < WAITING; i++)
+		for (size_t j = 1; j < WAITING; j++)
+			behind += order_mib[i] > order_mib[j] && place[i] > place[j];
 	mrt_close(holds);
-	for (int i = 0; i <= WAITING; i++)
+	for (size_t i = 0; i < WAITING; i++)
 		victim_free(v[i]);
 	mr_wait_idle();
 	return whole ? behind : -1;
@@ -240,7 +239,7 @@ static void largest_first(void)
 	file_write(TRACING "events/memrescue/reap_begin/enable", "1");
 	knob_set("max_workers", "1");
 	knob_set("kill_min_kb", "0");
-	while (behind && tries++ < ORDER_TRIES)
+	while (behind > 0 && tries++ < ORDER_TRIES)
 		behind = try_order(cg);
 	is_eq(behind, 0, "order: of those that wait for the worker, the larger one comes before the smaller one");
 	diag("%d tries", tries);

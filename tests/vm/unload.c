@@ -322,7 +322,7 @@ static void add_hooks(struct totals *t)
 /* One of those that see victims. */
 static bool sees_victims(const struct mr_row *hook)
 {
-	return !strcmp(hook->part, "reaper") && !strcmp(hook->state, "active");
+	return !strcmp(hook->part, "reaper");
 }
 
 /* Each hook that there is has been busy. */
