@@ -43,11 +43,12 @@ static void against_stock(void)
 
 	log_mark();
 	stock = oom_to_back_us("0");
-	ok(!log_find("memrescue: reaped") && log_find("oom_reaper: reaped process"),
+	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process"), PATIENCE_MS) && !log_find("memrescue: reaped"),
 	   "D state, reaper off: the stock reaper did it");
 	log_mark();
 	memrescue = oom_to_back_us("1");
-	ok(log_find("memrescue: reaped") && !log_find("oom_reaper: reaped process"),
+	/* Both lines are written after the memory is back. */
+	ok(WAIT_UNTIL(log_find("memrescue: reaped"), PATIENCE_MS) && !log_find("oom_reaper: reaped process"),
 	   "D state, reaper on: memrescue did it");
 	/* It is hundreds of times, but for machines that have much else to do. */
 	ok(stock > 5 * memrescue, "D state: stock takes more than five times as long");
