@@ -184,7 +184,7 @@ static void crowded(void)
 
 	mr_wait_idle();
 	b = brief_victims(cg, 0);
-	is_ge(b.taken, BRIEF / 2, "few records in use: there are victims");
+	is_ge(b.taken, 1, "few records in use: there are victims");
 	is_eq(b.reaped + b.exited, b.taken, "few records in use: each has its line");
 	is_eq(b.unlogged, 0, "few records in use: none is without");
 	for (int i = 0; i < MANY; i++)
