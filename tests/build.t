@@ -55,5 +55,8 @@ for word in ${KERNELS:-$(targets_default)}; do
 	target=$(target_name "$word")
 	[ "$(target_field "$target" clang)" = yes ] || continue
 	result "$target with clang" "$("$SCRIPTS/build" "$target" --clang 2>"$scratch/output" || cat "$scratch/output")"
+	release=$(cat "$("$SCRIPTS/kernel" "$target")/release")
+	result "$target with clang: nothing looked up is called through a pointer" \
+		"$("$TOP/tests/static/check-indirect" "$ROOT/build/$release/clang/memrescue.ko" 2>&1)"
 done
 finish

@@ -84,15 +84,6 @@ table_passes($_) for @compilers;
 samples_fail($_) for @compilers;
 module_without_static_calls_fails();
 
-# All that users may have built, and the tests' debug variant.
-sub variants
-{
-	my ($kernel) = @_;
-	my ($clang) = slurp(top() . '/scripts/targets') =~ /^\Q$kernel\E(?:\s+\S+){3}\s+(\S+)/m;
-
-	return ('production', 'debug', ($clang // '') eq 'yes' ? 'clang' : ());
-}
-
 # The kernels to build for: those that the user named, or else 6.12 and the newest; in a run of scripts/check, which builds
 # for all of them meanwhile, every usual one.  The debug kernel takes too long to make.
 sub kernels
@@ -104,11 +95,11 @@ sub kernels
 	return $ENV{CHECK_PID} ? @usual : qw(6.12 sid);
 }
 
-# The modules that were built, as scripts/build names them
+# The modules that were built (those of clang: tests/build.t), as scripts/build names them
 sub build_modules
 {
 	my ($kernel) = @_;
-	my @variants = variants($kernel);
+	my @variants = qw(production debug);
 	my $log = qx(cd "@{[top()]}" && scripts/build "$kernel" @{[map { "--$_" } @variants]} 2>&1);
 	my @modules = $log =~ m{\b(build/\S+/memrescue\.ko)$}mg;
 
