@@ -9,14 +9,7 @@ set -euo pipefail
 
 KERNEL=6.12
 
-wanted=
-for word in ${KERNELS:-$KERNEL}; do
-	[ "$(target_name "$word")" != $KERNEL ] || wanted=yes
-done
-if [ -z "$wanted" ]; then
-	echo "1..0 # SKIP $KERNEL is not among the kernels to test"
-	exit
-fi
+needs_kernel $KERNEL
 
 # shown REGEX: the only line that it matches, or nothing
 shown() { grep -E -- "$1" "$scratch/output" | awk '{ line = $0 } END { if (NR == 1) print line }'; }

@@ -28,6 +28,17 @@ refused()
 	result "$1" "$([ -n "$2" ] || echo 'the check had nothing to say about this sample')"
 }
 
+# needs_kernel NAME: ends the test when its user has named other kernels only. Wants scripts/lib.sh.
+needs_kernel()
+{
+	local word
+	for word in ${KERNELS:-$1}; do
+		[ "$(target_name "$word")" != "$1" ] || return 0
+	done
+	echo "1..0 # SKIP $1 is not among the kernels to test"
+	exit 0
+}
+
 finish()
 {
 	echo "1..$count"

@@ -11,14 +11,7 @@ set -euo pipefail
 KERNEL=6.12
 TEST=stuckreport:panic
 
-wanted=
-for word in ${KERNELS:-$KERNEL}; do
-	[ "$(target_name "$word")" != $KERNEL ] || wanted=yes
-done
-if [ -z "$wanted" ]; then
-	echo "1..0 # SKIP $KERNEL is not among the kernels to test"
-	exit
-fi
+needs_kernel $KERNEL
 
 # tap REGEX: what scripts/vm has printed
 tap() { grep -E -- "$1" "$scratch/output" || true; }
