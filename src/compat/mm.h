@@ -75,11 +75,11 @@ static inline bool compat_exit_shall_wait(struct mm_struct *mm)
 }
 
 /*
- * May the pages of this VMA be taken? The stock reaper's rule, per kernel, for
- * its victims (@oom). Of those that were killed by anyone else, anonymous memory
- * only: see docs/reaper.md.
+ * May the pages of this VMA be taken? The stock reaper's rule, per kernel, with
+ * private mappings of files (@files); without, anonymous memory only. See
+ * docs/reaper.md.
  */
-static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool oom)
+static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool files)
 {
 	if (vma->vm_flags & (VM_HUGETLB | VM_PFNMAP))
 		return false;
@@ -88,7 +88,7 @@ static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool oom)
 	if (vma->vm_flags & VM_LOCKED)
 		return false;
 #endif
-	return vma_is_anonymous(vma) || (oom && !(vma->vm_flags & VM_SHARED));
+	return vma_is_anonymous(vma) || (files && !(vma->vm_flags & VM_SHARED));
 }
 
 /* Context: mmap_lock or the VMA's lock held. */

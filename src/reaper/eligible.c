@@ -169,8 +169,16 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
 	return step;
 }
 
-/* From when the last of those who use the mm was killed. */
-static bool has_had_grace(const struct victim *v)
+/**
+ * memrescue_had_grace() - has it been left alone for as long as by stock?
+ * @v: a victim none of whose threads runs user code any more
+ *
+ * The time begins when the last of those who use its memory was seen to be killed.
+ *
+ * Context: any.
+ * Return: true if so.
+ */
+bool memrescue_had_grace(const struct victim *v)
 {
 	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
 
@@ -197,7 +205,7 @@ static unsigned int check_robust(struct victim *v)
 		if (step == STEP_MORE &&
 		    memrescue_robust_held_aside(v->mm, &aside))
 			step = STEP_WAIT;
-	} while (step == STEP_MORE && aside.more && !has_had_grace(v));
+	} while (step == STEP_MORE && aside.more && !memrescue_had_grace(v));
 	if (step == STEP_MORE && aside.more)
 		step = STEP_WAIT;
 	kthread_unuse_mm(v->mm);
@@ -240,7 +248,7 @@ unsigned int memrescue_eligible(struct victim *v)
 		memrescue_robust_stop(v->mm);
 		v->stopped_ns = ktime_get_mono_fast_ns();
 	}
-	if (step == STEP_MORE && !has_had_grace(v)) {
+	if (step == STEP_MORE && !memrescue_had_grace(v)) {
 		grace = false;
 		step = check_all(v, ROBUST_LOOK, NULL);
 		if (step == STEP_WAIT)

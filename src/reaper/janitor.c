@@ -153,6 +153,8 @@ static bool is_overdue(const struct victim *v)
 /* Context: reaper.lock held. */
 static unsigned int chore_of_returned(const struct victim *v, bool crowded)
 {
+	if (v->give_back && !is_gone(v))
+		return CHORE_GIVE_BACK;
 	/*
 	 * A line takes milliseconds on a slow console: whoever kills faster than
 	 * that must not use up the records.
@@ -242,6 +244,8 @@ static void do_chore(struct victim *v, unsigned int chore)
 	case CHORE_GIVE_BACK:
 		if (v->claimed) {
 			memrescue_give_back(v);
+			if (v->log)
+				memrescue_log_victim(v);
 			break;
 		}
 		fallthrough;

@@ -157,10 +157,10 @@ static bool drop_first(struct reaper *r)
 
 	if (!v)
 		return false;
-	if (v->state != VICTIM_RETURNED)
-		memrescue_give_back(v);
-	else if (v->log)
+	if (v->state == VICTIM_RETURNED && v->log)
 		memrescue_log_victim(v);
+	if (v->state != VICTIM_RETURNED || v->give_back)
+		memrescue_give_back(v);
 	if (v->hide) {
 		spin_lock(&r->lock);
 		memrescue_hide(v);

@@ -245,12 +245,22 @@ static void merge(struct victim *into, struct victim *v)
 	/* What it was left for may have changed. */
 	into->left = false;
 	into->again = true;
-	if (!v->oom || into->oom)
+	if (!v->oom)
 		return;
+	/* Twice, if its SIGKILL is seen as well; the mark's record is claimed. */
+	if (!into->oom)
+		into->reported = false;
 	into->oom = true;
-	into->reported = false;
-	if (into->state == VICTIM_RETURNED)
+	if (into->state != VICTIM_RETURNED)
+		return;
+	/* Returned as far as that goes for one that somebody else has killed. */
+	if (!atomic_read(&into->mm->mm_users) || !memrescue_has_spared(into)) {
 		memrescue_hide_later(into);
+	} else if (into->claimed) {
+		into->give_back = true;
+		memrescue_arm(&memrescue_reaper.janitor, 0);
+	}
+	/* Else the kernel's reaper has it, which hides it in the end. */
 }
 
 /* Returns true if the record goes on as a victim of its own. */

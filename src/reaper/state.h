@@ -28,8 +28,8 @@
 #define VICTIM_EV_CLAIM		0u	/* a hook took the free record */
 #define VICTIM_EV_ADOPT		1u	/* a worker found the victim's mm */
 #define VICTIM_EV_ALLOWED	2u	/* the address space may be touched */
-#define VICTIM_EV_PASS_PARTIAL	3u	/* a pass ended, some of it was locked */
-#define VICTIM_EV_PASS_DONE	4u	/* a pass ended, all of it was zapped */
+#define VICTIM_EV_PASS_PARTIAL	3u	/* a pass ended, there is more to take */
+#define VICTIM_EV_PASS_DONE	4u	/* a pass ended, what is left is little */
 #define VICTIM_EV_GONE		5u	/* the kernel freed the mm by itself */
 #define VICTIM_EV_DROP		6u	/* small, refused, reported or unload */
 #define VICTIM_EVENTS		7u

@@ -35,7 +35,7 @@ struct robust_aside;
  *	the hook for OOM victims
  * @pid, @uid, @adj, @comm, @rss_pages, @swap_pages: for the log
  *
- * Used by the one worker that holds a waiting record:
+ * Set by the one worker that holds a waiting record, constant when it is reaped:
  * @stopped_ns: when no thread of it ran user code any more; 0: not yet
  *
  * Protected by reaper.lock:
@@ -55,13 +55,16 @@ struct robust_aside;
  * @give_back: it shall be handed to the kernel's reaper
  * @whole: it takes one long step, for which there is a worker of its own
  * @hide: it shall be hidden from the OOM killer
+ * @late: only private mappings of files are left, and it was too early for them
  * @begin_ns, @done_ns: first range, memory back
  * @freed_pages: pages and swap entries that came back between the two
  *
  * Protected by @cursor_lock:
  * @cursor: what lies above has been dealt with in this pass; 0 at its end
  * @missed: something in this pass was locked
- * @spared: private copies of files were left alone in this pass
+ * @spared_copies: pages of mappings left alone in this pass that may be private
+ *	copies of files
+ * @spared_locked: pages of mappings left alone in this pass that are mlocked
  *
  * Only ever set, by the workers:
  * @zapped: memrescue took at least one range
@@ -82,8 +85,9 @@ struct victim {
 	unsigned long freed_pages;
 	spinlock_t cursor_lock;	/* see above */
 	unsigned long cursor;
+	unsigned long spared_copies;
+	unsigned long spared_locked;
 	bool missed;
-	bool spared;
 	bool oom;
 	bool gone;
 	bool left;
@@ -94,6 +98,7 @@ struct victim {
 	bool give_back;
 	bool whole;
 	bool hide;
+	bool late;
 	unsigned int state;
 	unsigned int attempts;
 	unsigned int workers;
@@ -171,6 +176,7 @@ void memrescue_record_event(struct victim *v, unsigned int event);
 
 /* eligible.c */
 unsigned int memrescue_eligible(struct victim *v);
+bool memrescue_had_grace(const struct victim *v);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
@@ -188,6 +194,7 @@ void memrescue_worker(struct work_struct *work);
 void memrescue_retry(struct work_struct *work);
 void memrescue_hide(struct victim *v);
 void memrescue_hide_later(struct victim *v);
+bool memrescue_has_spared(const struct victim *v);
 u64 memrescue_us_between(u64 from_ns, u64 to_ns);
 u64 memrescue_waited_ms(const struct victim *v);
 

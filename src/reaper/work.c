@@ -25,6 +25,14 @@
 #define RETRY_MIN_MS	16u
 #define RETRY_MAX_MS	256u
 
+/*
+ * What of a victim may be left for its exit: this part, within these bounds (1
+ * and 32 MiB).
+ */
+#define LITTLE_PART	64u
+#define LITTLE_MIN	((1ul << 20) >> PAGE_SHIFT)
+#define LITTLE_MAX	((32ul << 20) >> PAGE_SHIFT)
+
 /**
  * memrescue_us_between() - time between two readings of the fast clock
  * @from_ns: the earlier one
@@ -266,19 +274,52 @@ static void try_later(struct victim *v)
 	v->next = jiffies + max(1ul, msecs_to_jiffies(delay_ms));
 }
 
+/**
+ * memrescue_has_spared() - is there still much that is to be taken later?
+ * @v: an OOM victim, after a pass
+ *
+ * Private copies of files, and mlocked pages of files.
+ *
+ * Context: reaper.lock held.
+ * Return: true if they may be more than can be left for its exit.
+ */
+bool memrescue_has_spared(const struct victim *v)
+{
+	unsigned long little = clamp((v->rss_pages + v->swap_pages) / LITTLE_PART,
+				     LITTLE_MIN, LITTLE_MAX);
+
+	if (v->spared_copies > little &&
+	    compat_mm_counter(v->mm, MM_ANONPAGES) +
+	    compat_mm_counter(v->mm, MM_SWAPENTS) > little)
+		return true;
+	return v->spared_locked > little &&
+	       compat_mm_counter(v->mm, MM_FILEPAGES) +
+	       compat_mm_counter(v->mm, MM_SHMEMPAGES) > little;
+}
+
+/* Begin another one later. Context: reaper.lock held. */
+static void repeat_pass(struct victim *v)
+{
+	memrescue_record_event(v, VICTIM_EV_PASS_PARTIAL);
+	if (!v->missed)
+		v->late = true;
+	v->cursor = ULONG_MAX;
+	v->missed = false;
+	v->spared_copies = 0;
+	v->spared_locked = 0;
+	try_later(v);
+}
+
 /* The last worker of a pass leaves. Context: reaper.lock held. */
 static void end_pass(struct victim *v)
 {
-	/* The OOM killer may have come to it in the middle of the pass. */
-	if (v->missed || (v->oom && v->spared)) {
-		memrescue_record_event(v, VICTIM_EV_PASS_PARTIAL);
-		v->cursor = ULONG_MAX;
-		v->missed = false;
-		v->spared = false;
-		try_later(v);
-	} else {
-		finish(v, VICTIM_EV_PASS_DONE);
+	if (v->missed || (v->oom && memrescue_has_spared(v))) {
+		repeat_pass(v);
+		return;
 	}
+	if (v->late && memrescue_had_grace(v))
+		atomic_long_inc(&memrescue_reaper_stats.delayed);
+	finish(v, VICTIM_EV_PASS_DONE);
 }
 
 /* Context: reaper.lock held. */

@@ -42,6 +42,32 @@ static void put_vma(struct vm_area_struct *vma, bool vma_locks)
 }
 
 /*
+ * Private mappings of files: when nobody uses the mm, so that no system call
+ * can read them any more; else of the OOM killer's victims only, and not before
+ * the kernel's own reaper would take them. See docs/reaper.md.
+ */
+static bool takes_files(const struct victim *v)
+{
+	if (!atomic_read(&v->mm->mm_users))
+		return true;
+	return READ_ONCE(v->oom) && memrescue_had_grace(v);
+}
+
+/*
+ * Pages of a file's mapping that do not come back without a zap or the exit. No
+ * private copy is made without an anon_vma. Context: victim.cursor_lock held.
+ */
+static void note_spared(struct victim *v, const struct compat_vma_range *found)
+{
+	unsigned long pages = (found->end - found->start) >> PAGE_SHIFT;
+
+	if (READ_ONCE(found->vma->anon_vma))
+		v->spared_copies += pages;
+	if (found->vma->vm_flags & VM_LOCKED)
+		v->spared_locked += pages;
+}
+
+/*
  * Take the next range below the cursor; its VMA stays locked.
  * Context: victim.cursor_lock held.
  */
@@ -49,7 +75,6 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 			       struct compat_vma_range *found)
 {
 	unsigned long want = READ_ONCE(memrescue_reaper_knobs.range_kb) * 1024ul;
-	bool oom = READ_ONCE(v->oom);
 	unsigned int take = TAKE_NOTHING;
 
 	if (!v->cursor || !find_vma_range(v, vma_locks, found)) {
@@ -59,14 +84,14 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 	if (!found->vma) {
 		if (!found->empty)
 			v->missed = true;
-	} else if (compat_vma_reapable(found->vma, oom)) {
+	} else if (compat_vma_reapable(found->vma, takes_files(v))) {
 		found->end = min(found->end, v->cursor);
 		found->start = memrescue_range_cut(found->start, found->end,
 						   want, PMD_SIZE);
 		take = TAKE_RANGE;
 	} else {
-		if (!oom && compat_vma_reapable(found->vma, true))
-			v->spared = true;
+		if (compat_vma_reapable(found->vma, true))
+			note_spared(v, found);
 		put_vma(found->vma, vma_locks);
 	}
 	v->cursor = found->start;
@@ -175,14 +200,16 @@ static unsigned int zap_by_vma_locks(struct victim *v)
  *
  * Context: worker. Does not wait for a lock; may reschedule.
  * Return: STEP_MORE when it got on, STEP_WAIT when the address space is
- * locked, STEP_GONE when exit_mmap() has taken over, STEP_WHOLE when it is for the
- * worker for long steps, STEP_KERNEL when only the kernel's own reaper can do
- * it.
+ * locked or it is too early, STEP_GONE when exit_mmap() has taken over,
+ * STEP_WHOLE when it is for the worker for long steps, STEP_KERNEL when only
+ * the kernel's own reaper can do it.
  */
 unsigned int memrescue_zap_step(struct victim *v)
 {
 	unsigned int step;
 
+	if (READ_ONCE(v->late) && !takes_files(v))
+		return STEP_WAIT;
 	if (!mmap_read_trylock(v->mm))
 		return zap_by_vma_locks(v);
 	step = zap_by_mmap_lock(v);

@@ -55,6 +55,8 @@
  */
 #define PATIENCE_MS	(40000L + 20000L * (machine_slowness() - 1))
 
+#define STOCK_DELAY_US	2000000L	/* OOM_REAPER_DELAY */
+
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
 
 /* ---- TAP ---- */
@@ -295,6 +297,10 @@ void victim_free(struct victim *v);
 void victims_free_all(void);
 /* RSS in KiB of a process, -1 if it has none. */
 long rss_kib(pid_t pid);
+/* A descriptor that stays good while it is stuck, whichever of its threads have ended. */
+int victim_pagemap(const struct victim *v);
+/* Pages of that range that are mapped or swapped; -1 if that cannot be read. */
+long pages_there(int pagemap, const char *at, size_t len);
 
 /* ---- checks that many scenarios share (lib_check.c) ---- */
 

@@ -285,6 +285,31 @@ void victims_free_all(void)
 			victim_free(victims[i]);
 }
 
+/* ---- what it has mapped ---- */
+
+int victim_pagemap(const struct victim *v)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", v->pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+long pages_there(int pagemap, const char *at, size_t len)
+{
+	uint64_t entries[512];
+	long n = 0;
+
+	for (size_t page = 0, some; page < len / PAGE; page += some) {
+		some = len / PAGE - page < ARRAY_SIZE(entries) ? len / PAGE - page : ARRAY_SIZE(entries);
+		if (pread(pagemap, entries, some * 8, ((uintptr_t)at / PAGE + page) * 8) != (ssize_t)some * 8)
+			return -1;
+		for (size_t i = 0; i < some; i++)
+			n += (entries[i] >> 62) != 0;
+	}
+	return n;
+}
+
 /* ---- bare clones ---- */
 
 pid_t clone_raw(unsigned long flags, int (*fn)(void *arg), void *arg)

@@ -2,9 +2,9 @@
 /*
  * What kind of memory is taken and what is not: a victim's private memory goes
  * (small and huge pages, mlocked, registered with userfaultfd, watched by an
- * MMU notifier, but then only with mmap_lock), its private copies of a file only
- * if the OOM killer killed it; its VM_PFNMAP mappings (shared and private),
- * hugetlb and shared ones stay, and so does the copy of a child that it forked.
+ * MMU notifier, but then only with mmap_lock); its private copies of a file (but see
+ * copies.c), its VM_PFNMAP mappings (shared and private), hugetlb and shared ones
+ * stay, and so does the copy of a child that it forked.
  */
 #include <linux/userfaultfd.h>
 
@@ -97,26 +97,11 @@ static void check_watched(int watch_fd, const char *name, const char *which)
 	     (unsigned long long)r.wrong);
 }
 
-/* Pages of the victim's that are mapped or swapped, by its pagemap. */
-static long pages_there(int pagemap, const char *at, size_t len)
-{
-	long n = 0;
-
-	for (size_t off = 0; off < len; off += PAGE) {
-		uint64_t entry = 0;
-
-		if (pread(pagemap, &entry, sizeof(entry), ((uintptr_t)at + off) / PAGE * 8) != sizeof(entry))
-			return -1;
-		n += (entry >> 62) != 0;
-	}
-	return n;
-}
-
 static void others_stay(void)
 {
 	const char *name = "other mappings";
 	struct victim *v;
-	char path[64], *ours;
+	char *ours;
 	int pagemap, watch_fds[] = { mrt_open(), mrt_open(), mrt_open() };
 
 	file_set("/proc/sys/vm/nr_hugepages", "4");
@@ -133,8 +118,7 @@ static void others_stay(void)
 	victim_go(v);
 	if (!WAIT_UNTIL(v->sh->word[0], PATIENCE_MS) || v->sh->word[0] < 0)
 		bail("MRT_BORROW_MM: %s", strerror(-v->sh->word[0]));
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", v->pid);
-	pagemap = open(path, O_RDONLY);
+	pagemap = victim_pagemap(v);
 	is_eq(pages_there(pagemap, v->sh->mem, VICTIM_MIB * MIB), VICTIM_MIB * 256, "%s: the test sees what is mapped", name);
 	victim_kill(v);
 	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(v->how.holds, v->pid) > 0,
@@ -147,8 +131,6 @@ static void others_stay(void)
 		is_eq(pages_there(pagemap, places->huge, HUGE_LEN), HUGE_LEN / PAGE, "%s: hugetlb pages stay mapped", name);
 	else
 		skip("no hugetlb pages", "%s: hugetlb pages stay mapped", name);
-	/* For the kernel threads to look once more. */
-	sleep_ms(20);
 	check_watched(watch_fds[0], name, "VM_PFNMAP pages, shared");
 	check_watched(watch_fds[1], name, "VM_PFNMAP pages, private");
 	check_watched(watch_fds[2], name, "private copies of a file");
@@ -165,45 +147,6 @@ static void others_stay(void)
 		mrt_close(watch_fds[i]);
 	mrt_close(pfn_fd);
 	file_set("/proc/sys/vm/nr_hugepages", "0");
-}
-
-static void map_file(struct victim *v, void *arg)
-{
-	(void)v;
-	(void)arg;
-	places->file = map(SHARED_LEN, MAP_PRIVATE, shared_fd);
-	if (!places->file)
-		bail("victim: mmap: %s", strerror(errno));
-	pattern_fill(places->file, SHARED_LEN, PATTERN_KEY);
-}
-
-/* What the OOM killer has killed gives those back as well. */
-static void private_copies(void)
-{
-	const char *name = "private copies, OOM";
-	struct victim *v;
-	char path[64];
-	int pagemap;
-
-	shared_fd = memfd_create("shared", MFD_CLOEXEC);
-	if (shared_fd < 0 || ftruncate(shared_fd, SHARED_LEN))
-		bail("memfd: %s", strerror(errno));
-	log_mark();
-	v = victim_new(&(struct victim_how){
-		.name = "v_copies", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .setup = map_file, .run = victim_eat });
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", v->pid);
-	pagemap = open(path, O_RDONLY);
-	is_eq(pages_there(pagemap, places->file, SHARED_LEN), SHARED_LEN / PAGE, "%s: the test sees what is mapped", name);
-	cg_limit_mib(cg, VICTIM_MIB + 16);
-	victim_go(v);
-	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(v->how.holds, v->pid) > 0,
-	   "%s: the victim is reaped while it is stuck", name);
-	is_eq(pages_there(pagemap, places->file, SHARED_LEN), 0, "%s: they are gone", name);
-	close(shared_fd);
-	close(pagemap);
-	check_gone(v, name);
-	victim_free(v);
-	cg_set(cg, "memory.max", "max");
 }
 
 /* The child's pages are its parent's until one of them writes. */
@@ -470,7 +413,6 @@ int main(void)
 	plain("4 KiB pages", PAGES_SMALL);
 	huge_pages();
 	others_stay();
-	private_copies();
 	forked_child();
 	mlocked();
 	userfaultfd();

@@ -12,7 +12,6 @@
 #define MUTEXES		8
 #define LOST_MS		10000	/* a waiter that is not woken by then is lost */
 #define RAW_ENTRIES	32
-#define STOCK_DELAY_US	2000000L	/* OOM_REAPER_DELAY */
 #define PRIVATE_LEN	(MIB / 2)
 
 /* Shared by owner, waiter and test; below 4 GiB, for the 32-bit list. */
@@ -77,7 +76,7 @@ static bool wait_raw(_Atomic uint32_t *futex)
 	long long end = now_us() + LOST_MS * 1000LL;
 
 	for (;;) {
-		struct timespec ts = { .tv_sec = 1 };
+		struct timespec ts = { .tv_sec = LOST_MS / 1000 };
 		uint32_t value = *futex;
 
 		if (value & FUTEX_OWNER_DIED)
@@ -97,9 +96,10 @@ static void *waiter_thread(void *arg)
 		while (!waiter.go)
 			usleep(50);
 		waiter.go = 0;
+		/* One that is lost takes all those behind it along. */
 		if (waiter.raw)
-			for (int i = 0; i < RAW_ENTRIES; i++)
-				waiter.lost += !wait_raw(&sh->raw[i].futex);
+			for (int i = 0, lost = 0; i < RAW_ENTRIES && !lost; i++)
+				waiter.lost += lost = !wait_raw(&sh->raw[i].futex);
 		else
 			for (int i = 0; i < waiter.mutexes; i++)
 				waiter.lost += !wait_mutex(&sh->mutex[i]);
