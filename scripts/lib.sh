@@ -29,6 +29,9 @@ lock()
 	flock "$fd"
 }
 
+# obj_lock DIRECTORY: the lock of a directory in which a module is built
+obj_lock() { echo "build-$(echo "$1" | md5sum | cut -c 1-16)"; }
+
 as_root()
 {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
@@ -227,7 +230,8 @@ deb_fetch()
 	say "fetching ${uri##*/}"
 	/usr/lib/apt/apt-helper -c "$CACHE/apt/$1/apt.conf" -qq download-file "$uri" "$file" "SHA256:$sum" >&2 || {
 		say "the package lists of $1 may be out of date: they are read again next time"
-		rm -f "$table"
+		# Not removed: others may be reading it.
+		touch -d @0 "$table"
 		return 1
 	}
 	echo "$file"

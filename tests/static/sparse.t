@@ -7,6 +7,8 @@
 set -euo pipefail
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
 
 # check DIRECTORY OBJECT: what sparse says about files of DIRECTORY, while OBJECT is built there; says so if sparse saw none
 check()
@@ -25,7 +27,7 @@ kdir=$(scripts/kernel --headers 6.12)
 scripts/build 6.12 2>"$scratch/log" || { sed 's/^/# /' "$scratch/log"; echo 'Bail out! the module does not build'; exit 1; }
 built=$TOP/build/$(cat "$(scripts/kernel 6.12)/release")/obj
 mkdir "$scratch/bad" "$scratch/tree"
-cp -a "$built/." "$scratch/tree/"
+(lock "$(obj_lock "$built")"; cp -a "$built/." "$scratch/tree/")
 find "$scratch/tree" -name '.*.cmd' -exec sed -i "s#$built#$scratch/tree#g" {} +
 cc=$(sed -nE 's/^[a-z]*cmd_[^ ]* := ([^ ]+) .*/\1/p' "$scratch/tree/src/.main.o.cmd")
 

@@ -89,6 +89,7 @@ static int zombies(void)
 static bool one_victim(enum stuck stuck, enum pages pages, bool oom)
 {
 	struct cgroup *cg = cg_new("leak");
+	long victims = mr_stat("victims");
 	struct victim *v;
 	bool empty;
 
@@ -103,7 +104,7 @@ static bool one_victim(enum stuck stuck, enum pages pages, bool oom)
 	if (stuck == STUCK_D)
 		memory_back(v);
 	else if (stuck)
-		usleep(20000);
+		WAIT_UNTIL(mr_stat("victims") > victims, PATIENCE_MS);
 	else
 		victim_wait_exit(v);
 	mrt_release(mrt());
@@ -143,9 +144,14 @@ static void hooks(void)
 	attach_hooks(3);
 	file_read(MR "pool/rescue_state", state, sizeof(state));
 	ok(!strcmp(state, "active"), "hooks: each of them is attached");
-	before = machine();
-	attach_hooks(ATTACHED);
-	WAIT_UNTIL((after = machine()).free >= before.free - ATTACHED_TOLERANCE_KIB, 5000);
+	/* What is lost is lost each time; a kernel thread or a cache of a CPU more, once. */
+	for (int i = 0; i < 3; i++) {
+		before = machine();
+		attach_hooks(ATTACHED);
+		WAIT_UNTIL((after = machine()).free >= before.free - ATTACHED_TOLERANCE_KIB, 5000);
+		if (after.free >= before.free - ATTACHED_TOLERANCE_KIB)
+			break;
+	}
 	is_ge(after.free, before.free - ATTACHED_TOLERANCE_KIB, "hooks: attached and tested %d times, they have taken no memory",
 	      ATTACHED);
 	ok(cg_remove(cg), "hooks: the cpuset can be removed");
@@ -183,7 +189,8 @@ int main(int argc, char **argv)
 	/* One victim's page tables are more than this. */
 	is_le(after.page_tables, before.page_tables + 64, "page tables are back");
 	is_le(after.anon, before.anon + 1024, "anonymous memory is back");
-	is_le(after.stacks, before.stacks + 128, "kernel stacks are back");
+	/* The kernel's workers may be some more than before; half of one stack of 16 KiB for each victim. */
+	is_le(after.stacks, before.stacks + 6 * rounds * 8, "kernel stacks are back");
 	is_le(after.shmem, before.shmem + 256, "shared memory is back");
 	is_eq(zombies(), 0, "no zombie is left");
 	hooks();

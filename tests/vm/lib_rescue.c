@@ -85,6 +85,19 @@ int pool_toggle_in(struct cgroup *cg, const char *name)
 	return status;
 }
 
+void dirty_pool(void)
+{
+	int fd;
+
+	if (load_module(POOL_CLIENT_KO, ""))
+		bail(POOL_CLIENT_KO);
+	fd = pool_client("dirty", 0, 0);
+	ioctl(fd, MPT_TAKE, 256L);
+	ioctl(fd, MPT_PUT_ALL);
+	close(fd);
+	unload_module("memrescue_pool_test");
+}
+
 /* ---- pressure ---- */
 
 static long usual_kib;

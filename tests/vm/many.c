@@ -63,7 +63,7 @@ static void sixteen_groups(void)
 	int killed = 0, alive = 0;
 	struct mr_stats before = mr_stats();
 
-	knob_set("stuck_report_ms", "60000");
+	knob_set("stuck_report_ms", "600000");
 	log_mark();
 	for (int i = 0; i < GROUPS; i++) {
 		char name[32];

@@ -8,7 +8,6 @@
 
 #include "lib_pool.h"
 
-#define CLIENT_KO	POOL_CLIENT_KO
 #define pool_get	pool
 
 /* Columns of the tables "rescued" and "clients". */
@@ -28,6 +27,9 @@ long hook_hits(const char *name);
 
 /* A process in a cgroup turns a knob off and on; its exit status. */
 int pool_toggle_in(struct cgroup *cg, const char *name);
+
+/* From now on what the pool's pages contain is known not to be zero. */
+void dirty_pool(void);
 
 /* ---- pressure ---- */
 

@@ -105,12 +105,15 @@ static void no_lock(struct cgroup *cg)
 	victim_free(v);
 }
 
-static void one_lock(struct cgroup *cg)
+/* Returns false, without a verdict, if the machine took so long that the stock kernel's delay may have been over. */
+static bool one_lock(struct cgroup *cg, bool last)
 {
 	const char *name = "marked, a lock held in D state";
 	struct mr_stats before;
 	pthread_mutexattr_t attr;
 	struct victim *v;
+	long long begin;
+	bool stays;
 
 	mutex = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mutex == MAP_FAILED)
@@ -121,15 +124,22 @@ static void one_lock(struct cgroup *cg)
 	pthread_mutex_init(mutex, &attr);
 	v = marked_victim(cg, name);
 	before = mr_stats();
+	begin = now_us();
 	victim_kill(v);
 	WAIT_UNTIL(mr_stats().victims_killed > before.victims_killed, PATIENCE_MS);
 	/* Much less than the stock reaper's delay. */
 	sleep_ms(100);
-	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: its memory stays", name);
+	stays = memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid);
 	check_gone(v, name);
+	if (now_us() - begin > STOCK_DELAY_US * 3 / 4 && !last) {
+		victim_free(v);
+		return false;
+	}
+	ok(stays, "%s: its memory stays", name);
 	is_eq(mr_stats().delayed - before.delayed, 0, "%s: not after the time for robust futexes", name);
 	is_eq(pthread_mutex_trylock(mutex), EOWNERDEAD, "%s: the next owner is told", name);
 	victim_free(v);
+	return true;
 }
 
 int main(void)
@@ -146,7 +156,8 @@ int main(void)
 	set_scan("scan_period_min_ms", "10");
 	ok(mr_loaded(), "memrescue is there");
 	no_lock(cg);
-	one_lock(cg);
+	if (!one_lock(cg, false) && !one_lock(cg, false))
+		one_lock(cg, true);
 	ok(mr_wait_idle(), "nothing is in flight afterwards");
 	return done();
 }

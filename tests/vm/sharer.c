@@ -60,6 +60,8 @@ static struct victim *sharing_victim(const char *name, const struct sharing *s, 
 {
 	struct victim *v;
 
+	/* Those that were before are not counted any more. */
+	mr_wait_idle();
 	log_mark();
 	v = victim_new(&(struct victim_how){
 		.name = name, .cg = cg, .mib = VICTIM_MIB, .stuck = how, .holds = holds, .run = share, .arg = (void *)s });

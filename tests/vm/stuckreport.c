@@ -10,7 +10,7 @@
 #include "lib.h"
 
 #define VICTIM_MIB	40
-#define REPORT_MS	1000
+#define REPORT_MS	2000
 
 static struct cgroup *cg;
 

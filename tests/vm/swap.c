@@ -21,7 +21,8 @@ static void swapped(const char *name, bool oom)
 	v = victim_new(&(struct victim_how){
 		.name = "v_swapped", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .pages = PAGES_SMALL });
 	used = free_kib - meminfo_kib("SwapFree");
-	is_ge(used, (VICTIM_MIB - LIMIT_MIB) * KIB_PER_MIB, "%s: the victim is on swap", name);
+	/* Before 6.14 each CPU may have had slots in advance. */
+	is_ge(used, (VICTIM_MIB - LIMIT_MIB - 1) * KIB_PER_MIB, "%s: the victim is on swap", name);
 	if (oom) {
 		/* No more of it: the next page that is needed kills. */
 		cg_set(cg, "memory.swap.max", "0");

@@ -64,6 +64,8 @@ static void reaped_victim(void)
 	const char *line;
 	struct victim *v;
 
+	/* It is not stuck for that long, however slow the machine is. */
+	knob_set("stuck_report_ms", "600000");
 	v = victim_new(&(struct victim_how){ .name = "v_traced", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
 	victim_kill(v);
 	memory_back(v);
@@ -228,7 +230,6 @@ static void counted_victim(void)
 		skip("the kernel has no CONFIG_PERF_EVENTS", "perf: the five events can be counted, with filters");
 		return;
 	}
-	/* It is not stuck for that long, however slow the machine is. */
 	knob_set("stuck_report_ms", "600000");
 	v = victim_new(&(struct victim_how){ .name = "v_counted", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
 	if (open_counters(counters, v->pid)) {

@@ -266,8 +266,9 @@ static void flight_shared(void)
 	ok(WAIT_UNTIL(mr_stat("victims_killed") == 1, PATIENCE_MS), "%s: the first one is taken", name);
 	eater = start_eater(cg);
 	ok(WAIT_UNTIL(log_find("Killed process %d ", v->pid), PATIENCE_MS), "%s: the second one is chosen", name);
-	/* Time for its record to be looked at; in flight it stays. */
+	/* Time for its records to be looked at; in flight it stays. For one of them the OOM killer may hold a lock a while. */
 	sleep_ms(100);
+	WAIT_UNTIL(mr_stat("in_flight") == 1, PATIENCE_MS);
 	is_eq(mr_stat("in_flight"), 1, "%s: they are one victim in flight", name);
 	unload_clean(name);
 	check_stock(v, eater, name);

@@ -6,6 +6,7 @@
  */
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include "internal.h"
 
 static struct {
@@ -50,6 +51,10 @@ out_again:
 	return HRTIMER_RESTART;
 }
 
+static void flood_nothing(void *unused)
+{
+}
+
 /* What the interrupts got goes back, or to the allocator. */
 static void flood_return(void)
 {
@@ -66,6 +71,8 @@ static void flood_return(void)
 			memrescue_pool_put(flood.client, page);
 		}
 	}
+	/* The pool's worker may be on another CPU: one that runs. */
+	smp_call_function(flood_nothing, NULL, true);
 	WRITE_ONCE(flood.returned, true);
 }
 

@@ -167,14 +167,21 @@ static void free_chain(void *chain)
 	}
 }
 
+/*
+ * Nobody else on this CPU frees or takes any meanwhile. Where the allocator's
+ * locks sleep there is no such way.
+ */
 static void alloc_exhausted(struct mrt_alloc *how, struct page **pages)
 {
+	const bool alone = !IS_ENABLED(CONFIG_PREEMPT_RT);
 	void *chain;
 
-	preempt_disable();
+	if (alone)
+		preempt_disable();
 	chain = take_everything(&how->taken);
 	alloc_all(how, pages);
-	preempt_enable();
+	if (alone)
+		preempt_enable();
 	free_chain(chain);
 }
 

@@ -9,6 +9,7 @@
  * A borrowed mm that maps this very file keeps itself alive until
  * MRT_BORROW_STOP: a test that wants both uses two files.
  */
+#include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
@@ -38,6 +39,7 @@
  * @lock: protects the members below
  * @borrow: the borrowing thread, or NULL
  * @borrow_mm: the mm it reads, with a reference to its users
+ * @borrow_read: it has read everything once more
  * @what: what it reads
  * @seen: what it saw; written by the thread alone
  * @pfn_pages: the VM_PFNMAP pages, or NULL
@@ -57,6 +59,7 @@ struct mrt_file {
 	struct mutex lock;		/* protects borrow */
 	struct task_struct *borrow;
 	struct mm_struct *borrow_mm;
+	struct completion borrow_read;
 	struct mrt_borrow what;
 	struct mrt_borrow_report seen;
 	struct page *pfn_pages;
@@ -178,20 +181,26 @@ static void mrt_borrow_read(struct mrt_file *f, u64 addr)
 	}
 }
 
+static void mrt_borrow_read_all(struct mrt_file *f)
+{
+	u64 off;
+
+	for (off = 0; off < f->what.len; off += PAGE_SIZE)
+		mrt_borrow_read(f, f->what.addr + off);
+	cond_resched();
+}
+
+/* At least once before mrt_borrow_start() returns, and once at the end. */
 static int mrt_borrow_thread(void *data)
 {
 	struct mrt_file *f = data;
-	u64 off = 0;
 
 	kthread_use_mm(f->borrow_mm);
-	while (!kthread_should_stop()) {
-		mrt_borrow_read(f, f->what.addr + off);
-		off += PAGE_SIZE;
-		if (off >= f->what.len) {
-			off = 0;
-			cond_resched();
-		}
-	}
+	do {
+		mrt_borrow_read_all(f);
+		complete(&f->borrow_read);
+	} while (!kthread_should_stop());
+	mrt_borrow_read_all(f);
 	kthread_unuse_mm(f->borrow_mm);
 	return 0;
 }
@@ -209,12 +218,14 @@ static long mrt_borrow_start(struct mrt_file *f, void __user *arg)
 
 	memset(&f->seen, 0, sizeof(f->seen));
 	f->borrow_mm = get_task_mm(current);
+	init_completion(&f->borrow_read);
 	task = kthread_run(mrt_borrow_thread, f, "mrt_borrow");
 	if (IS_ERR(task)) {
 		mmput(f->borrow_mm);
 		return PTR_ERR(task);
 	}
 	f->borrow = task;
+	wait_for_completion(&f->borrow_read);
 	return 0;
 }
 
