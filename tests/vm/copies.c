@@ -95,19 +95,10 @@ static void end(struct scene *s)
 	cg_set(cg, "memory.max", "max");
 }
 
-static void eat_some(struct victim *v, void *arg)
-{
-	size_t len = (size_t)arg;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	pattern_fill(p, len, PATTERN_KEY);
-	v->sh->word[0] = 1;
-}
-
 static void check_eater(struct scene *s, size_t len)
 {
 	struct victim *eater = victim_new(&(struct victim_how){
-		.name = "v_eater", .cg = cg, .mib = 1, .run = eat_some, .arg = (void *)len });
+		.name = "v_eater", .cg = cg, .mib = 1, .run = victim_eat_some, .arg = (void *)len });
 
 	victim_go(eater);
 	ok(WAIT_UNTIL(eater->sh->word[0], PATIENCE_MS) && victim_exists(eater),

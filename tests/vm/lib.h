@@ -280,6 +280,8 @@ void victim_go(struct victim *v);
 void victim_kill(struct victim *v);
 /* A run function: takes memory until it is killed. */
 void victim_eat(struct victim *v, void *arg);
+/* The same with @arg bytes; sets word[0] when it has them. */
+void victim_eat_some(struct victim *v, void *arg);
 /* The library's open file of MRT_DEV, and another one. */
 int mrt(void);
 int mrt_open(void);

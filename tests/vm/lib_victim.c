@@ -153,6 +153,17 @@ void victim_eat(struct victim *v, void *arg)
 	}
 }
 
+void victim_eat_some(struct victim *v, void *arg)
+{
+	size_t len = (size_t)arg;
+	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		bail("victim: mmap: %s", strerror(errno));
+	pattern_fill(p, len, PATTERN_KEY);
+	v->sh->word[0] = 1;
+}
+
 static void victim_main(struct victim *v)
 {
 	pthread_t thread;

@@ -14,16 +14,6 @@
 static struct cgroup *cgs[GROUPS];
 static struct victim *victims[GROUPS], *neighbours[GROUPS];
 
-static void eat_some(struct victim *v, void *arg)
-{
-	size_t len = NEIGHBOUR_MIB * MIB;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	(void)arg;
-	pattern_fill(p, len, PATTERN_KEY);
-	v->sh->word[0] = 1;
-}
-
 static void start_group(int i, int locked_fd, int sleep_fd)
 {
 	struct victim_how how = {
@@ -36,7 +26,8 @@ static void start_group(int i, int locked_fd, int sleep_fd)
 	how.name = name;
 	victims[i] = victim_new(&how);
 	neighbours[i] = victim_new(&(struct victim_how){
-		.name = "v_neighbour", .cg = cgs[i], .mib = 1, .run = eat_some });
+		.name = "v_neighbour", .cg = cgs[i], .mib = 1, .run = victim_eat_some,
+		.arg = (void *)(NEIGHBOUR_MIB * MIB) });
 }
 
 static int count_reaped(void)

@@ -75,15 +75,6 @@ static void start_sleeper(struct victim *v, void *arg)
 		bail("pthread_create");
 }
 
-static void eat_some(struct victim *v, void *arg)
-{
-	size_t len = (size_t)arg;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	pattern_fill(p, len, PATTERN_KEY);
-	v->sh->word[0] = 1;
-}
-
 /*
  * On kernels with per-VMA locks the memory comes back while mmap_lock is held
  * for writing. On older ones it comes back when the lock is free, even when
@@ -107,7 +98,7 @@ static void write_locked(bool oom)
 	WAIT_UNTIL(mrt_held(sleep_fd, v->pid) > 0, PATIENCE_MS);
 	if (oom) {
 		eater = victim_new(&(struct victim_how){
-			.name = "v_eater", .cg = cg, .mib = 1, .run = eat_some, .arg = (void *)(20 * MIB) });
+			.name = "v_eater", .cg = cg, .mib = 1, .run = victim_eat_some, .arg = (void *)(20 * MIB) });
 		victim_go(eater);
 		WAIT_UNTIL(log_find("Killed process %d ", v->pid), PATIENCE_MS);
 	} else {

@@ -81,20 +81,12 @@ static void start_sleeper(struct victim *v, void *arg)
 		bail("pthread_create");
 }
 
-static void eat_some(struct victim *v, void *arg)
-{
-	char *p = mmap(NULL, EATER_MIB * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	(void)arg;
-	pattern_fill(p, EATER_MIB * MIB, PATTERN_KEY);
-	v->sh->word[0] = 1;
-}
-
 /* Another process of the cgroup wants more memory than there is. */
 static struct victim *start_eater(struct cgroup *cg)
 {
 	struct victim *eater = victim_new(&(struct victim_how){
-		.name = "v_eater", .cg = cg, .mib = 1, .oom_score_adj = -500, .run = eat_some });
+		.name = "v_eater", .cg = cg, .mib = 1, .oom_score_adj = -500, .run = victim_eat_some,
+		.arg = (void *)(EATER_MIB * MIB) });
 
 	cg_limit_mib(cg, LIMIT_MIB);
 	victim_go(eater);
