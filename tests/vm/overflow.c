@@ -181,6 +181,7 @@ static void crowded(void)
 	struct victim *locked[MANY];
 	int holds = mrt_open();
 	struct brief b;
+	long victims;
 
 	mr_wait_idle();
 	b = brief_victims(cg, 0, "victims");
@@ -190,9 +191,11 @@ static void crowded(void)
 	for (int i = 0; i < MANY; i++)
 		locked[i] = victim_new(&(struct victim_how){
 			.name = "v_crowd", .cg = cg, .mib = 1, .stuck = STUCK_VMAS_WRITE, .stuck_main = true, .holds = holds });
+	victims = mr_stat("victims");
 	for (int i = 0; i < MANY; i++)
 		victim_kill(locked[i]);
-	ok(WAIT_UNTIL(mr_stat("in_flight") == MANY, PATIENCE_MS), "many records in use: by victims that cannot be reaped");
+	/* In flight before they are counted. */
+	ok(WAIT_UNTIL(mr_stat("in_flight") == MANY && mr_stat("victims") - victims == MANY, PATIENCE_MS), "many records in use: by victims that cannot be reaped");
 	b = brief_victims(cg, MANY, "unlogged");
 	is_ge(b.unlogged, 1, "many records in use: not every victim has a line");
 	is_eq(b.reaped + b.exited + b.unlogged, b.taken, "many records in use: those without are counted");
