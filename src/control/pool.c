@@ -59,6 +59,13 @@ static ssize_t clients_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(clients);
 
+static ssize_t nodes_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	return memrescue_pool_node_table(buf, PAGE_SIZE);
+}
+static DEVICE_ATTR_RO(nodes);
+
 static struct attribute *pool_attrs[] = {
 	&knob_base_pages.attr.attr,
 	&knob_rescue_pages.attr.attr,
@@ -83,6 +90,7 @@ static struct attribute *pool_attrs[] = {
 	&dev_attr_puts.attr,
 	&dev_attr_handed_over.attr,
 	&dev_attr_clients.attr,
+	&dev_attr_nodes.attr,
 	NULL
 };
 

@@ -50,6 +50,10 @@ struct pool_cpu {
  * @common: pages for everybody, beyond those at hand of the CPUs
  * @reserve: pages that somebody has a credit for
  * @pairs: blocks of two pages, of either kind
+ * @given_up: pages of its part of the extra that the shrinker took, and that are
+ *	not wanted back before the next miss; decays with the extra
+ * @rack_target, @shelf_target: how many pages there shall be in @common, and on
+ *	the shelf of each of its CPUs. Written with pool.lock held
  * @requested: a run of the worker has been asked for, and did not begin yet; or
  *	it waits for its next try
  * @hard: the run may reclaim. Only used by the worker
@@ -61,6 +65,9 @@ struct pool_node {
 	struct pool_rack common;
 	struct pool_rack reserve;
 	struct pool_shelf pairs[POOL_PAIRS_KINDS];
+	atomic_t given_up;
+	unsigned int rack_target;
+	unsigned int shelf_target;
 	int requested;
 	bool hard;
 	struct irq_work kick;
@@ -115,13 +122,12 @@ struct memrescue_pool_client {
  * @pairs: how many pairs of each kind there shall be in each node
  * @max_pages: what the racks have room for; constant
  * @extra: pages that are wanted beyond the base, after misses
- * @give_up: pages of @extra that the shrinker took
  * @coming: pages that workers are about to put in
  * @missed: misses since the size was looked at
  * @busy: a shelf was found empty since the size was looked at: not quiet
  * @node_pages: how many there may be in the common rack of a node
- * @cpu_target, @node_target: how many there shall be
- * @target: how many there shall be of all, guaranteed shares included
+ * @cpu_target, @node_target: how many there shall be on the shelf of a CPU and in
+ *	the rack of a node, where the shrinker did not take any
  * @peak: the most pages that were seen
  * @dropped: pages that were put back and found no room; their first words are
  *	the links
@@ -139,14 +145,12 @@ struct pool {
 	unsigned int pairs;
 	unsigned int max_pages;
 	unsigned int extra;
-	atomic_t give_up;
 	atomic_t coming;
 	atomic_t missed;
 	int busy;
 	unsigned int node_pages;
 	unsigned int cpu_target;
 	unsigned int node_target;
-	unsigned int target;
 	unsigned long peak;
 	struct llist_head dropped;
 	bool running;
@@ -178,6 +182,7 @@ bool memrescue_pool_stock_common(struct page *page);
 bool memrescue_pool_stock_reserve(struct page *page);
 void memrescue_pool_drop(struct page *page);
 void memrescue_pool_free(struct page *page);
+unsigned long memrescue_pool_node_common(struct pool_node *node);
 unsigned long memrescue_pool_common(void);
 unsigned long memrescue_pool_reserved(void);
 bool memrescue_pool_dec(atomic_t *count);
@@ -197,7 +202,7 @@ unsigned long memrescue_pool_pairs(void);
 /* share.c: the reserve and the credits */
 bool memrescue_pool_fill_reserve(struct pool_node *node);
 
-/* refill.c: how large it is, and who makes it so */
+/* refill.c: who fills it */
 void memrescue_pool_kick(int nid);
 void memrescue_pool_kick_missed(int nid);
 void memrescue_pool_kick_all(void);
@@ -206,14 +211,20 @@ void memrescue_pool_refill(struct work_struct *work);
 struct page *memrescue_pool_alloc(int nid, bool hard);
 bool memrescue_pool_claim(void);
 void memrescue_pool_unclaim(void);
-void memrescue_pool_tend(struct work_struct *work);
+void memrescue_pool_free_dropped(void);
+
+/* size.c: how large it is */
 unsigned int memrescue_pool_cap(void);
 unsigned int memrescue_pool_most_reserved(void);
 unsigned int memrescue_pool_pairs_target(void);
+unsigned int memrescue_pool_node_target(struct pool_node *node);
+unsigned int memrescue_pool_target(void);
 void memrescue_pool_resize(void);
-void memrescue_pool_free_dropped(void);
 unsigned long memrescue_pool_surplus(int nid);
 unsigned long memrescue_pool_shrink(int nid, unsigned long pages);
+bool memrescue_pool_grow(void);
+void memrescue_pool_filled(void);
+void memrescue_pool_tend(struct work_struct *work);
 
 /* client.c: shares, and what clients do */
 struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,

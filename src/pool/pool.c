@@ -400,7 +400,7 @@ void memrescue_pool_now(struct memrescue_pool_now *now)
 	mutex_lock(&memrescue_pool.lock);
 	now->common = memrescue_pool_common();
 	now->reserved = memrescue_pool_reserved();
-	now->target = memrescue_pool.target;
+	now->target = memrescue_pool_target();
 	memrescue_pool.peak = max(memrescue_pool.peak,
 				  now->common + now->reserved);
 	now->peak = memrescue_pool.peak;
@@ -413,4 +413,29 @@ void memrescue_pool_now(struct memrescue_pool_now *now)
 	now->puts = sum.puts;
 	now->handed_over = sum.handed_over;
 	mutex_unlock(&memrescue_pool.lock);
+}
+
+/**
+ * memrescue_pool_node_table() - the nodes as text, one line each
+ * @buf: where to write
+ * @size: its size, bytes
+ *
+ * Context: process context.
+ * Return: bytes written; whole lines only.
+ */
+ssize_t memrescue_pool_node_table(char *buf, size_t size)
+{
+	struct pool_node *node;
+	ssize_t len;
+	int nid;
+
+	len = scnprintf(buf, size, "node common target\n");
+	for_each_pool_node(node, nid) {
+		if (size - len < 64)
+			break;
+		len += scnprintf(buf + len, size - len, "%d %lu %u\n", nid,
+				 memrescue_pool_node_common(node),
+				 memrescue_pool_node_target(node));
+	}
+	return len;
 }

@@ -83,5 +83,6 @@ void memrescue_pool_exit(void);
 int memrescue_pool_set(unsigned int *knob, unsigned int value);
 void memrescue_pool_now(struct memrescue_pool_now *now);
 ssize_t memrescue_pool_table(char *buf, size_t size);
+ssize_t memrescue_pool_node_table(char *buf, size_t size);
 
 #endif

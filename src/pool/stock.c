@@ -191,22 +191,21 @@ bool memrescue_pool_stock_reserve(struct page *page)
 bool memrescue_pool_stock_common(struct page *page)
 {
 	struct pool_cpu *cpu = raw_cpu_ptr(memrescue_pool.cpus);
-	struct pool_node *node;
 	int nid = page_to_nid(page);
+	struct pool_node *node = memrescue_pool.nodes[nid];
+	unsigned int target;
 
-	if (likely(cpu->nid == nid) &&
-	    pool_shelf_count(&cpu->shelf) <
-	    READ_ONCE(memrescue_pool.cpu_target) &&
-	    pool_shelf_put(&cpu->shelf, page,
-			   READ_ONCE(memrescue_pool.cpu_target)))
+	if (!node)
+		return false;
+	target = READ_ONCE(node->shelf_target);
+	if (likely(cpu->nid == nid) && pool_shelf_count(&cpu->shelf) < target &&
+	    pool_shelf_put(&cpu->shelf, page, target))
 		return true;
-	node = memrescue_pool.nodes[nid];
-	if (!node || !pool_rack_put(&node->common, page,
-				    READ_ONCE(memrescue_pool.node_pages)))
+	if (!pool_rack_put(&node->common, page,
+			   READ_ONCE(memrescue_pool.node_pages)))
 		return false;
 	/* Somebody must see to it that it does not stay there for ever. */
-	if (pool_rack_stock(&node->common) >
-	    READ_ONCE(memrescue_pool.node_target) &&
+	if (pool_rack_stock(&node->common) > READ_ONCE(node->rack_target) &&
 	    !delayed_work_pending(&memrescue_pool.tend))
 		memrescue_pool_kick(nid);
 	return true;
@@ -255,6 +254,27 @@ unsigned long memrescue_pool_common(void)
 						     i)->shelf);
 	for_each_pool_node(node, i)
 		sum += pool_rack_stock(&node->common);
+	return sum;
+}
+
+/**
+ * memrescue_pool_node_common() - pages of the common part on one node
+ * @node: which one
+ *
+ * Context: any.
+ * Return: their number, exact when nobody takes or puts any.
+ */
+unsigned long memrescue_pool_node_common(struct pool_node *node)
+{
+	unsigned long sum = pool_rack_stock(&node->common);
+	struct pool_cpu *cpu;
+	int i;
+
+	for_each_possible_cpu(i) {
+		cpu = per_cpu_ptr(memrescue_pool.cpus, i);
+		if (cpu->nid == node->nid)
+			sum += pool_shelf_count(&cpu->shelf);
+	}
 	return sum;
 }
 

@@ -48,11 +48,12 @@ int pool_client(const char *name, unsigned int quota, unsigned int flags)
 	return fd;
 }
 
-long pool_column(const char *name, enum pool_column nr)
+/* A number of the row that begins with this word, or -1. */
+static long column(const char *file, const char *name, unsigned int nr)
 {
 	char text[4096], *line, *at;
 
-	file_read(MR_POOL "clients", text, sizeof(text));
+	file_read(file, text, sizeof(text));
 	for (line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
 		char *rest, *word = strtok_r(line, " ", &rest);
 
@@ -63,6 +64,19 @@ long pool_column(const char *name, enum pool_column nr)
 		return word ? atol(word) : -1;
 	}
 	return -1;
+}
+
+long pool_column(const char *name, enum pool_column nr)
+{
+	return column(MR_POOL "clients", name, nr);
+}
+
+long pool_node(int node, enum pool_node_column nr)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", node);
+	return column(MR_POOL "nodes", name, nr);
 }
 
 long pool_base(void)
@@ -78,6 +92,15 @@ bool pool_is_full(void)
 bool pool_is_at_base(void)
 {
 	return pool("common") == pool_base() && pool("common") + pool("reserved") == pool("target");
+}
+
+void pool_grow(int fd)
+{
+	for (int i = 0; i < 3; i++) {
+		ioctl(fd, MPT_TAKE, 4096L);
+		ioctl(fd, MPT_HAND_OVER);
+		sleep_ms(20);
+	}
 }
 
 bool pool_adds_up(void)

@@ -27,10 +27,17 @@ enum pool_column {
 /* A number of a client's row, or -1. */
 long pool_column(const char *name, enum pool_column nr);
 
+enum pool_node_column { POOL_NODE_COMMON = 1, POOL_NODE_TARGET };
+
+/* A number of a memory node's row, or -1. */
+long pool_node(int node, enum pool_node_column nr);
+
 /* What it keeps when all is quiet, without the shares. */
 long pool_base(void);
 bool pool_is_full(void);
 bool pool_is_at_base(void);
+/* Lets a client take more than there is, some times: the pool becomes larger. */
+void pool_grow(int fd);
 /* Every page that was ever put in is there, or has left in a way that is counted. */
 bool pool_adds_up(void);
 /* Checks that it comes back to its base, and has lost no page. */

@@ -5,6 +5,7 @@
  */
 #include "load.h"
 
+#include <glob.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -233,6 +234,118 @@ static void nodes(void)
 	pool_settled(name);
 }
 
+/* The file that calls the pool's shrinker, for a node; false if the kernel has none. */
+static bool find_shrinker(char *path, size_t size)
+{
+	glob_t found;
+	bool there = !glob("/sys/kernel/debug/shrinker/memrescue-pool-*/scan", 0, NULL, &found);
+
+	if (there)
+		snprintf(path, size, "%s", found.gl_pathv[0]);
+	globfree(&found);
+	return there;
+}
+
+/*
+ * Takes what a CPU does not have at hand, and puts it back, so that it is not quiet. The size is looked at each second.
+ * Returns whether nobody missed a page: else what the shrinker took is wanted again.
+ */
+static bool use_for_a_while(int fd)
+{
+	long misses = pool("misses");
+
+	for (int i = 0; i < 60; i++) {
+		ioctl(fd, MPT_TAKE, 70L);
+		/* The worker replaces them. */
+		sleep_ms(20);
+		ioctl(fd, MPT_PUT_ALL);
+		sleep_ms(30);
+	}
+	return pool("misses") == misses;
+}
+
+static bool grows_to_cap(int fd)
+{
+	pool_grow(fd);
+	return pool("target") >= pool("cap") * 9 / 10 && WAIT_UNTIL(pool_is_full(), 500 * machine_slowness());
+}
+
+/* Node 0 has what it wants, or little more, and that is little; node 1 has and wants much. */
+static bool nodes_differ(void)
+{
+	long near = pool_node(0, POOL_NODE_TARGET), far = pool_node(1, POOL_NODE_TARGET);
+
+	return far > 3 * near && pool_node(0, POOL_NODE_COMMON) < (near + far) / 2 &&
+	       pool_node(1, POOL_NODE_COMMON) > far * 3 / 4;
+}
+
+/*
+ * What the shrinker takes of node 0 is not wanted there, and what is put back does not stay after the next look at the size;
+ * node 1 keeps its part. If the machine is so slow that it was quiet for a second or two, that is smaller.
+ */
+static bool shrinks_one_node(int fd, const char *scan, const char *name)
+{
+	long shrunk, part;
+	bool good;
+
+	/* As large as it may be, so that it does not grow any more. */
+	if (!WAIT_UNTIL(grows_to_cap(fd), PATIENCE_MS))
+		return false;
+	part = pool_node(0, POOL_NODE_TARGET);
+	shrunk = pool("shrunk");
+	file_write(scan, "0 0 %d", 65536);
+	shrunk = pool("shrunk") - shrunk;
+	if (!use_for_a_while(fd))
+		return false;
+	good = WAIT_UNTIL(nodes_differ(), 2000) && shrunk > part / 2;
+	diag("%s: %ld pages, %ld taken; then node 0 has %ld and wants %ld, node 1 has %ld and wants %ld", name, part, shrunk,
+	     pool_node(0, POOL_NODE_COMMON), pool_node(0, POOL_NODE_TARGET), pool_node(1, POOL_NODE_COMMON),
+	     pool_node(1, POOL_NODE_TARGET));
+	return good;
+}
+
+static void stay_on_node_0(void)
+{
+	unsigned int cpu, node = 1;
+
+	for (cpu = 0; cpu < 2 && node; cpu++) {
+		stay_on(cpu);
+		syscall(SYS_getcpu, NULL, &node, NULL);
+	}
+}
+
+static bool wants_as_much_after_misses(int fd)
+{
+	pool_grow(fd);
+	return pool_node(0, POOL_NODE_TARGET) > 4 * pool_base() &&
+	       pool_node(0, POOL_NODE_TARGET) * 2 > pool_node(1, POOL_NODE_TARGET);
+}
+
+static void one_node_shrinks(void)
+{
+	const char *name = "shrinker, asked for one of two nodes";
+	char scan[128];
+	int fd;
+
+	if (!find_shrinker(scan, sizeof(scan))) {
+		skip("the kernel has no /sys/kernel/debug/shrinker", "%s", name);
+		return;
+	}
+	if (!file_exists("/sys/devices/system/node/node1")) {
+		skip("the machine has one node (see group numa)", "%s", name);
+		return;
+	}
+	fd = pool_client("one-node", 0, 0);
+	/* Where pages of node 0 are taken first */
+	stay_on_node_0();
+	/* Again: on a slow machine it may have been quiet for a second. */
+	ok(WAIT_UNTIL(shrinks_one_node(fd, scan, name), PATIENCE_MS), "%s: the other one keeps its pages", name);
+	ok(WAIT_UNTIL(wants_as_much_after_misses(fd), PATIENCE_MS), "%s: after misses that node wants as many again", name);
+	close(fd);
+	stay_on_all();
+	pool_settled(name);
+}
+
 int main(void)
 {
 	if (!ok(mr_loaded(), "memrescue is there"))
@@ -241,6 +354,7 @@ int main(void)
 	put_shared();
 	critical_goes();
 	nodes();
+	one_node_shrinks();
 	all_at_once();
 	at_rest();
 	is_eq(unload_module("memrescue_pool_test"), 0, "its client can be unloaded");
