@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * No memory for memrescue: each allocation of its load and of its unload fails
- * once (with the argument "short" every fourth), and the load succeeds or ends
+ * once (with the argument "short" every eighth), and the load succeeds or ends
  * with a clean error, and leaks nothing. And with every allocation of every worker failing,
  * victims still are reaped: that path needs none. For kernels with
  * CONFIG_FAULT_INJECTION, such as our debug one.
@@ -352,7 +352,7 @@ static void reap_without_memory(void)
 
 int main(int argc, char **argv)
 {
-	int step = argc > 1 && !strcmp(argv[1], "short") ? 4 : 1;
+	int step = argc > 1 && !strcmp(argv[1], "short") ? 8 : 1;
 
 	if (module_loaded("memrescue") && mr_unload())
 		bail("memrescue cannot be unloaded");

@@ -6,7 +6,7 @@
  */
 #include "load.h"
 
-/* How often; with the argument "short" a fifth of it. */
+/* How often; with the argument "short" a tenth of it. */
 static int idle_times = 200, storm_times = 50, hotplugs = 8, toggles = 20;
 
 #define VICTIM_MIB	16
@@ -370,7 +370,7 @@ static void storm_unload(void)
 	log_mark();
 	s = storm_begin();
 	/* On a slow kernel there are few OOM kills in that time: go on until there were some. */
-	for (int i = 0; i < storm_times || (i < 5 * storm_times && !all_busy(&t)); i++)
+	for (int i = 0; i < storm_times || (i < 10 * storm_times && !all_busy(&t)); i++)
 		storm_cycle(i, &t);
 	is_eq(t.bad, 0, "storm: loaded and unloaded, at least %d times", storm_times);
 	is_eq(t.traces, 0, "storm: nothing is left of it, each time");
@@ -446,8 +446,8 @@ static void storm_toggle(void)
 
 static void shorten(void)
 {
-	idle_times /= 5;
-	storm_times /= 5;
+	idle_times /= 10;
+	storm_times /= 10;
 	hotplugs /= 4;
 	toggles /= 4;
 }
