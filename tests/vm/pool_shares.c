@@ -232,6 +232,8 @@ static void nodes(void)
 	close(fd);
 	stay_on_all();
 	pool_settled(name);
+	is_eq(pool_node(0, POOL_NODE_COMMON) + pool_node(1, POOL_NODE_COMMON), pool("common"), "%s: the table has all pages", name);
+	is_eq(pool_node(0, POOL_NODE_TARGET) + pool_node(1, POOL_NODE_TARGET), pool_base(), "%s: and what they want", name);
 }
 
 /* The file that calls the pool's shrinker, for a node; false if the kernel has none. */
