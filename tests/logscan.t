@@ -39,6 +39,8 @@ Call Trace:
 END
 my $stock_stuck = $stuck =~ s/^.*\n/oom_reaper: unable to reap pid:200 (victim)\n/r;
 
+my $long_oom = $oom =~ s/^memrescue-test: .*\n//r =~ s/^Tasks state.*\n/$& . "[ 9] task\n" x 150/mer;
+
 my $boot = <<'END';
 Linux version 6.12.117+deb12-amd64 (debian-kernel@lists.debian.org)
 Command line: console=ttyS0 oops=panic panic=-1 memrescue.note=BUG
@@ -67,6 +69,8 @@ my @clean = (
 	[ 'a stuck victim', $stuck ],
 	[ 'a victim that the stock reaper could not reap', $stock_stuck ],
 	[ 'an OOM report with a stuck victim in the middle', $oom =~ s/^Hardware name.*\n/$&$stuck/mr ],
+	# The line of the task is printed in two pieces.
+	[ 'a stuck victim with a long OOM report in the middle', $stuck =~ s/^(?=Call Trace)/$long_oom/mr ],
 	[ 'a report that the test expects', "memrescue-test: begin a\nmemrescue-test: expect ^FAULT_INJECTION: forcing\n" .
 		"FAULT_INJECTION: forcing a failure.\nCall Trace:\nmemrescue-test: end a\n" ],
 );
@@ -156,6 +160,9 @@ foreach my $at (5 .. $#oom_lines + 1) {
 is(scalar scan(lines("$stuck\nCall Trace:\n")), 1, 'a second stack after a stuck victim is found');
 is(scalar scan(lines("$oom\nCall Trace:\n")), 1, 'a stack after an OOM report is found');
 is(scalar scan(lines("memrescue: stuck pid=1\n" . "filler\n" x 150 . "Call Trace:\n")), 1, 'a stack long after a stuck victim is found');
+is(scalar scan(lines("memrescue: stuck pid=1\n" . $long_oom . "filler\n" x 150 . "Call Trace:\n")), 1, '... nor does an OOM report in between help');
+is(scalar scan(lines("memrescue: stuck pid=1\nx invoked oom-killer: y\nCall Trace:\n" . "filler\n" x 700 . "Call Trace:\n")), 1,
+	'... not even one without an end');
 is(scalar scan(lines("memrescue-test: begin a\nx invoked oom-killer: y\nmemrescue-test: end a\nmemrescue-test: begin b\nCall Trace:\n")), 1,
 	'a stack of the next test is found');
 is(scalar scan(lines("memrescue-test: begin a\nmemrescue-test: expect ^FAULT\nmemrescue-test: end a\nmemrescue-test: begin b\nWARNING: FAULT\nBUG: x\n")), 1,
