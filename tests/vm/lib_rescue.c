@@ -3,6 +3,7 @@
 #include "rescue.h"
 
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
+#define HUGE		(2UL * MIB)
 
 /* ---- the pool ---- */
 
@@ -148,20 +149,40 @@ pid_t eat_until_kib(long kib)
 	pid_t pid = fork();
 
 	if (!pid) {
-		file_write("/proc/self/oom_score_adj", "1000");
-		while (meminfo_kib("MemFree") > kib) {
-			char *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		size_t size = meminfo_kib("MemFree") / 1024 * MIB;
+		char *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-			if (p == MAP_FAILED)
+		file_write("/proc/self/oom_score_adj", "1000");
+		/* Huge pages take a small part of the time. */
+		p = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+		madvise(p, size, MADV_HUGEPAGE);
+		for (size_t i = 0; i + HUGE <= size && meminfo_kib("MemFree") > kib; i += HUGE)
+			if (mlock(p + i, HUGE))
 				break;
-			memset(p, 1, MIB);
-		}
 		*done = 1;
 		for (;;)
 			pause();
 	}
 	WAIT_UNTIL(*done, PATIENCE_MS);
 	return pid;
+}
+
+void kill_eater(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Pages that a CPU keeps to itself, more with high marks, go back by and by, when its counts are summed up. */
+static bool is_free(long kib)
+{
+	file_write("/proc/sys/vm/stat_refresh", "1");
+	return meminfo_kib("MemFree") >= kib;
+}
+
+bool wait_free_kib(long kib)
+{
+	return WAIT_UNTIL(is_free(kib), PATIENCE_MS);
 }
 
 /* ---- tasks that allocate ---- */

@@ -339,10 +339,10 @@ static void atomic(void)
 	}
 	is_eq(pool_set("rescue_atomic", "0"), 0, "atomic: it can be turned off");
 	ok(row_is("slowpath_return", "off"), "atomic: the hook is detached");
-	kill(eater, SIGKILL);
-	waitpid(eater, NULL, 0);
+	kill_eater(eater);
 	/* The marks of the next part are a part of what is free. */
-	WAIT_UNTIL(meminfo_kib("MemFree") >= free_kib * 9 / 10, PATIENCE_MS);
+	release();
+	ok(wait_free_kib(free_kib * 9 / 10), "atomic: the memory is free again");
 }
 
 /* ---- what checks the hook ---- */
@@ -456,8 +456,8 @@ static void thrash(void)
 {
 	struct mrt_alloc plain = { .kind = MRT_GFP_USER, .nr = 400 }, line;
 	struct cgroup *cg = cg_new("thrash");
+	pid_t eater, hog;
 	bool served;
-	pid_t hog;
 
 	log_expect(ALLOCATION_STALL);
 	release();
@@ -467,6 +467,7 @@ static void thrash(void)
 	}
 	lifeline_set('+', cg);
 	share_is_filled(pool_get("lifeline_pages"), "thrashing");
+	eater = eat_until_kib(160 * 1024);
 	hog = start_hog();
 	alloc_in_child(NULL, &plain);
 	served = WAIT_UNTIL(is_served(cg, &line), PATIENCE_MS);
@@ -475,8 +476,8 @@ static void thrash(void)
 	     (unsigned long long)plain.all_us, line.worst_us, (unsigned long long)line.all_us);
 	ok(served, "thrashing: the lifeline's task is served");
 	is_eq(waitpid(hog, NULL, WNOHANG), 0, "thrashing: all the while");
-	kill(hog, SIGKILL);
-	waitpid(hog, NULL, 0);
+	kill_eater(hog);
+	kill_eater(eater);
 	lifeline_set('-', cg);
 	cg_remove(cg);
 }

@@ -39,8 +39,12 @@ void press(int percent);
 void press_node(int node, int percent);
 /* As before. */
 void release(void);
-/* A process that takes memory until so much is left, and is the first to be killed. */
+/* A process that takes memory, and keeps it, until so much is left; it is the first to be killed. */
 pid_t eat_until_kib(long kib);
+/* Kills such a process. */
+void kill_eater(pid_t pid);
+/* Waits until so much is free. */
+bool wait_free_kib(long kib);
 
 /* ---- tasks that allocate ---- */
 
