@@ -236,7 +236,7 @@ static void churn(const char *name, bool oom, int rounds)
 
 int main(int argc, char **argv)
 {
-	int rounds = ROUNDS * soak_factor(argc, argv);
+	int rounds = ROUNDS * soak_factor(argc, argv) / (machine_slowness() > 1 ? 2 : 1);
 
 	ok(mr_loaded(), "memrescue is there");
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

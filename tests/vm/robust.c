@@ -5,6 +5,7 @@
  * of its locks, is reaped at once. One thousand kills; more with soak=N.
  */
 #include <linux/futex.h>
+#include <semaphore.h>
 
 #include "lib.h"
 
@@ -12,7 +13,7 @@
 #define MUTEXES		8
 #define LOST_MS		10000	/* a waiter that is not woken by then is lost */
 #define RAW_ENTRIES	32
-#define PRIVATE_LEN	(MIB / 2)
+#define PRIVATE_LEN	(MIB / 8)
 
 /* Shared by owner, waiter and test; below 4 GiB, for the 32-bit list. */
 struct shared {
@@ -30,7 +31,7 @@ static struct shared *sh;
 
 /* The waiter is a thread of the test; mutex < 0: a raw futex. */
 static struct {
-	_Atomic int go, done;
+	sem_t go, done;
 	int mutexes;
 	bool raw, may_be_free;
 	int lost;
@@ -93,9 +94,8 @@ static void *waiter_thread(void *arg)
 {
 	(void)arg;
 	for (;;) {
-		while (!waiter.go)
-			usleep(50);
-		waiter.go = 0;
+		while (sem_wait(&waiter.go))
+			;
 		/* One that is lost takes all those behind it along. */
 		if (waiter.raw)
 			for (int i = 0, lost = 0; i < RAW_ENTRIES && !lost; i++)
@@ -103,9 +103,20 @@ static void *waiter_thread(void *arg)
 		else
 			for (int i = 0; i < waiter.mutexes; i++)
 				waiter.lost += !wait_mutex(&sh->mutex[i]);
-		waiter.done = 1;
+		sem_post(&waiter.done);
 	}
 	return NULL;
+}
+
+static bool waiter_done(void)
+{
+	struct timespec ts = in_ms(MUTEXES * LOST_MS + PATIENCE_MS);
+	int err;
+
+	do
+		err = sem_timedwait(&waiter.done, &ts);
+	while (err && errno == EINTR);
+	return !err;
 }
 
 /* ---- owners ---- */
@@ -354,10 +365,9 @@ static void one_kill(const struct robust_case *c)
 	waiter.mutexes = c->mutexes;
 	waiter.raw = !c->mutexes;
 	waiter.may_be_free = c->loop;
-	waiter.done = 0;
 	/* In the loop case the waiter would take part in the race for the lock. */
 	if (!c->loop) {
-		waiter.go = 1;
+		sem_post(&waiter.go);
 		if (!WAIT_UNTIL(someone_waits(c), PATIENCE_MS))
 			bail("%s: the waiter does not wait", c->name);
 	}
@@ -366,7 +376,7 @@ static void one_kill(const struct robust_case *c)
 	victims = mr_stat("victims_killed");
 	kill(pid, SIGKILL);
 	if (c->loop)
-		waiter.go = 1;
+		sem_post(&waiter.go);
 	if (c->holds_in_d) {
 		/* memrescue looks at it; then much less than the stock reaper's delay. */
 		WAIT_UNTIL(mr_stat("victims_killed") > victims, PATIENCE_MS);
@@ -375,7 +385,7 @@ static void one_kill(const struct robust_case *c)
 	}
 	if (c->d && !c->holds_in_d)
 		WAIT_UNTIL(mr_stat("reaped") > reaped, PATIENCE_MS);
-	if (!WAIT_UNTIL(waiter.done, MUTEXES * LOST_MS + PATIENCE_MS))
+	if (!waiter_done())
 		bail("%s: the waiter is stuck", c->name);
 	mrt_release(mrt());
 	if (!WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS))
@@ -458,7 +468,8 @@ int main(int argc, char **argv)
 	diag("seed %u", seed);
 	knob_set("kill_min_kb", "0");
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	if (sh == MAP_FAILED || pthread_create(&thread, NULL, waiter_thread, NULL))
+	if (sh == MAP_FAILED || sem_init(&waiter.go, 0, 0) || sem_init(&waiter.done, 0, 0) ||
+	    pthread_create(&thread, NULL, waiter_thread, NULL))
 		bail("cannot start: %s", strerror(errno));
 	log_mark();
 	signal_hook(&hits_before, &missed_before);
