@@ -4,7 +4,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 build-flags := $(if $(filter-out 0,$(DEBUG)),--debug) $(if $(filter-out 0,$(CLANG)),--clang)
 
-export KERNELS TESTS CASES RUNS
+export KERNELS TESTS CASES RUNS CPUS
 
 all: ## the module for the running kernel: build/<release>/memrescue.ko (default)
 all: ##   KDIR=<directory>  for these kernel headers
@@ -20,6 +20,7 @@ demo: ##   KERNELS=6.12      on that kernel
 check: ## all tests, on all kernels of scripts/targets, in QEMU
 check: ##   KERNELS="6.1 sid"  on these kernels only
 check: ##   TESTS="..."        these tests only (scripts/check --list)
+check: ##   CPUS=parallel      with the CPUs of each VM in parallel (in scripts/targets: on some kernels)
 	@scripts/check
 
 bench: ## measurements, stock against memrescue: build/bench/
@@ -27,7 +28,7 @@ bench: ##   KERNELS=6.12 CASES=stuck,killed RUNS=3  narrows it
 	@scripts/bench
 
 soak: ## the long tests
-	@TESTS="$(or $(TESTS),soak)" scripts/check
+	@TESTS="$(or $(TESTS),soak)" CPUS="$(or $(CPUS),parallel)" scripts/check
 
 install: ## into this machine's kernel with DKMS (as root), signed with its MOK key if there is one
 install: ##   RELEASE="..."      for these installed kernels instead of the running one

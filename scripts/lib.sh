@@ -46,7 +46,7 @@ target_field()
 {
 	local column
 	case $2 in
-	suite) column=2 ;; release) column=3 ;; tree) column=4 ;; clang) column=5 ;; default) column=6 ;;
+	suite) column=2 ;; release) column=3 ;; tree) column=4 ;; clang) column=5 ;; default) column=6 ;; cpus) column=8 ;;
 	*) die "no column $2 in scripts/targets" ;;
 	esac
 	target_table | awk -v n="$1" -v c=$column '$1 == n { print $c; found = 1 } END { exit !found }'

@@ -148,6 +148,7 @@ foreach (
 	[ 'check', {}, [ '--nonsense' ], qr/unknown argument --nonsense/ ],
 	[ 'check', { KERNELS => '6.12 nonsense' }, [], qr/no kernel called 'nonsense'; there are: .*6\.12/ ],
 	[ 'check', { KERNELS => '6.12', TESTS => 'nonsense' }, [], qr/no test or group called 'nonsense'/ ],
+	[ 'check', { CPUS => 'nonsense' }, [], qr/CPUS is parallel or turns, not 'nonsense'/ ],
 	[ 'bench', { KERNELS => 'nonsense' }, [], qr/no kernel called 'nonsense'/ ],
 	[ 'bench', { KERNELS => '6.12', CASES => 'stuck,nonsense' }, [], qr/no case called 'nonsense'; there are: stuck/ ],
 	[ 'bench', { KERNELS => '6.12', RUNS => '0' }, [], qr/RUNS=0 is not/ ],
@@ -160,7 +161,7 @@ foreach (
 	[ 'vm', {}, [ qw(--nonsense x --tests a) ], qr/unknown option --nonsense/ ],
 ) {
 	my ($script, $env, $args, $message) = @$_;
-	delete local @ENV{qw(KERNELS TESTS CASES RUNS)};
+	delete local @ENV{qw(KERNELS TESTS CASES RUNS CPUS)};
 	local @ENV{keys %$env} = values %$env;
 	($status, $text) = output("$scripts/$script", @$args);
 	is($status, 2, join ' ', "$script is refused with status 2:", (map { "$_=$env->{$_}" } sort keys %$env), @$args);
