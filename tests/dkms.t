@@ -81,7 +81,7 @@ prepare_tree()
 		-keyout /var/lib/shim-signed/mok/MOK.priv -out /var/lib/shim-signed/mok/MOK.der 2>/dev/null
 }
 
-# installed_for RELEASE: every trace that a real installation has
+# installed_for RELEASE SIGNER: every trace that a real installation has
 installed_for()
 {
 	local file=/lib/modules/$1/updates/dkms/memrescue.ko version
@@ -89,12 +89,13 @@ installed_for()
 	ok "$1: the module is in updates/dkms" test -s "$tree$file"
 	ok "$1: modinfo names version $version" test "$(inside modinfo -F version "$file")" = "$version"
 	ok "$1: it is for this kernel" grep -qF "$1 " <(inside modinfo -F vermagic "$file")
-	ok "$1: it is signed with the machine's MOK key" test "$(inside modinfo -F signer "$file")" = 'the key of this machine'
+	ok "$1: it is signed by $2" test "$(inside modinfo -F signer "$file")" = "$2"
 	ok "$1: modprobe finds it" grep -qF "insmod $file" <(inside modprobe -S "$1" --show-depends memrescue)
 	ok "$1: dkms says it is installed" grep -qxF "memrescue/$version, $1, x86_64: installed" <(inside dkms status)
 }
 
 prepare_tree >"$scratch/output" 2>&1 || { sed 's/^/# /' "$scratch/output"; echo 'Bail out! no root tree to test in'; exit 1; }
+machine_key='the key of this machine' dkms_key='DKMS module signing key'
 old=$(cat "$("$SCRIPTS/kernel" $OLD)/release") new=$(cat "$("$SCRIPTS/kernel" $NEW)/release")
 files >"$scratch/before"
 
@@ -116,16 +117,29 @@ inside sed -i 1d /memrescue/src/main.c
 
 try make -s -C /memrescue install RELEASE="$old"
 ok 'make install' test "$status" = 0
-installed_for "$old"
+installed_for "$old" "$machine_key"
 ok "$new has no module yet" refused test -e "$tree/lib/modules/$new/updates/dkms/memrescue.ko"
 
 try dkms autoinstall -k "$new"
 ok 'DKMS builds it for a kernel that is added later' test "$status" = 0
-installed_for "$new"
+installed_for "$new" "$machine_key"
 
+mv "$tree/var/lib/shim-signed/mok" "$scratch/mok"
 try make -s -C /memrescue install RELEASE="$old"
-ok 'make install over an installation' test "$status" = 0
-ok '... serves the other kernel too' test -s "$tree/lib/modules/$new/updates/dkms/memrescue.ko"
+ok 'make install over an installation, without a MOK key' test "$status" = 0
+installed_for "$old" "$dkms_key"
+ok '... serves the other kernel too' test "$(inside modinfo -F signer "/lib/modules/$new/updates/dkms/memrescue.ko")" = "$dkms_key"
+mv "$scratch/mok" "$tree/var/lib/shim-signed/mok"
+
+cp -a "$tree"/usr/src/memrescue-* "$scratch/sources"
+inside sed -i '1i #error broken on purpose' /memrescue/src/main.c
+try make -s -C /memrescue install RELEASE="$old"
+ok 'install of sources that do not compile over an installation fails' test "$status" != 0
+ok '... and says that there is still the old one' grep -q 'what was installed before still is' "$scratch/output"
+ok '... whose sources are there' diff -r "$scratch/sources" "$tree"/usr/src/memrescue-*
+installed_for "$old" "$dkms_key"
+installed_for "$new" "$dkms_key"
+inside sed -i 1d /memrescue/src/main.c
 
 try make -s -C /memrescue uninstall
 ok 'make uninstall' test "$status" = 0
