@@ -9,14 +9,16 @@ set -euo pipefail
 
 KERNEL=6.12
 
-# make in a copy of the sources: nobody else's build is disturbed
-make_copy() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$scratch/copy" "$@" >"$scratch/output" 2>&1; }
+make_in() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$@" >"$scratch/output" 2>&1; }
 
-# leaves FILE: says so when the last build did not leave that module for the release
+# make in a copy of the sources: nobody else's build is disturbed
+make_copy() { make_in "$scratch/copy" "$@"; }
+
+# leaves FILE [DIRECTORY]: says so when the last build did not leave that module for the release
 leaves()
 {
 	local vermagic
-	vermagic=$(modinfo -F vermagic "$scratch/copy/build/$release/$1" 2>&1 || true)
+	vermagic=$(modinfo -F vermagic "${2:-$scratch/copy}/build/$release/$1" 2>&1 || true)
 	[ "${vermagic%% *}" = "$release" ] || { echo "$1: $vermagic"; cat "$scratch/output"; }
 }
 
@@ -48,8 +50,7 @@ result 'make KDIR= with a warning in the sources' "$(make_copy KDIR="$kdir" || c
 result "make KERNEL=$KERNEL with it fails" "$(! make_copy KERNEL=$KERNEL || echo 'it does not')"
 result '... and shows the warning' "$(make_copy KERNEL=$KERNEL || mentions not_used_by_anyone)"
 result '... and leaves no module' "$([ ! -e "$scratch/copy/build/$release/memrescue.ko" ] || echo 'it is there')"
-cp "$ROOT/src/main.c" "$scratch/copy/src/main.c"
-result "make KERNEL=$KERNEL without it" "$(make_copy KERNEL=$KERNEL || cat "$scratch/output"; leaves memrescue.ko)"
+result "make KERNEL=$KERNEL without it" "$(make_in "$ROOT" KERNEL=$KERNEL || cat "$scratch/output"; leaves memrescue.ko "$ROOT")"
 
 for word in ${KERNELS:-$(targets_default)}; do
 	target=$(target_name "$word")

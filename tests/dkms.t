@@ -120,6 +120,15 @@ ok 'make install' test "$status" = 0
 installed_for "$old" "$machine_key"
 ok "$new has no module yet" refused test -e "$tree/lib/modules/$new/updates/dkms/memrescue.ko"
 
+cp -a "$tree"/usr/src/memrescue-* "$scratch/sources"
+inside sed -i '1i #error broken on purpose' /memrescue/src/main.c
+try make -s -C /memrescue install RELEASE="$old"
+ok 'install of sources that do not compile over an installation fails' test "$status" != 0
+ok '... and says that there is still the old one' grep -q 'what was installed before still is' "$scratch/output"
+ok '... whose sources are there' diff -r "$scratch/sources" "$tree"/usr/src/memrescue-*
+installed_for "$old" "$machine_key"
+inside sed -i 1d /memrescue/src/main.c
+
 try dkms autoinstall -k "$new"
 ok 'DKMS builds it for a kernel that is added later' test "$status" = 0
 installed_for "$new" "$machine_key"
@@ -130,16 +139,6 @@ ok 'make install over an installation, without a MOK key' test "$status" = 0
 installed_for "$old" "$dkms_key"
 ok '... serves the other kernel too' test "$(inside modinfo -F signer "/lib/modules/$new/updates/dkms/memrescue.ko")" = "$dkms_key"
 mv "$scratch/mok" "$tree/var/lib/shim-signed/mok"
-
-cp -a "$tree"/usr/src/memrescue-* "$scratch/sources"
-inside sed -i '1i #error broken on purpose' /memrescue/src/main.c
-try make -s -C /memrescue install RELEASE="$old"
-ok 'install of sources that do not compile over an installation fails' test "$status" != 0
-ok '... and says that there is still the old one' grep -q 'what was installed before still is' "$scratch/output"
-ok '... whose sources are there' diff -r "$scratch/sources" "$tree"/usr/src/memrescue-*
-installed_for "$old" "$dkms_key"
-installed_for "$new" "$dkms_key"
-inside sed -i 1d /memrescue/src/main.c
 
 try make -s -C /memrescue uninstall
 ok 'make uninstall' test "$status" = 0

@@ -190,7 +190,7 @@ static bool try_nth(struct sweep *s, long nth)
 	return !left;
 }
 
-/* @step: 1 for each of memrescue's own allocations, 4 for every fourth. */
+/* @step: 1 for each of memrescue's own allocations, 8 for every eighth. */
 static void sweep_load(int step)
 {
 	struct sweep s = { 0 };
