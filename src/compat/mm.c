@@ -81,8 +81,8 @@ static bool never_written(struct vm_area_struct *vma)
 
 /**
  * memrescue_vma_lock_below() - like memrescue_vma_below(), with the VMA's lock
- * @mm: address space; the caller holds a reference to its users, so that its
- *	tree of VMAs stays in RCU mode
+ * @mm: address space, in use until this returns, so that its tree of VMAs stays
+ *	in RCU mode
  * @top: address, bytes, not 0
  * @found: the VMA, read-locked, and its bounds; @found->vma is NULL where a
  *	VMA is there and its lock could not be had at once; @found->empty tells
@@ -117,7 +117,7 @@ bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
  * memrescue_vma_unlock() - undo memrescue_vma_lock_below()
  * @vma: what it returned, not NULL
  *
- * Context: any.
+ * Context: any; the mm is in use, unless COMPAT_VMA_UNLOCKS_CLEANLY.
  */
 void memrescue_vma_unlock(struct vm_area_struct *vma)
 {
@@ -182,7 +182,7 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 
 /**
  * memrescue_mm_peek() - read memory that is there, though it cannot be accessed
- * @mm: address space, with a reference to its users
+ * @mm: address space; exit_mmap() waits for holders of mmap_lock
  * @addr: first byte
  * @buf: takes what is there
  * @len: bytes, all in one page
@@ -191,7 +191,8 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
  *
  * Context: process context, mmap_lock not held. May reschedule.
  * Return: false if it is not there, if a writer holds mmap_lock or waits for
- * it, if it crosses the end of a page, and on kernels before 5.16.
+ * it, if exit_mmap() is far on, if it crosses the end of a page, and on kernels
+ * before 5.16.
  */
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len)
@@ -202,7 +203,7 @@ bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 
 	if (offset + len > PAGE_SIZE || !mmap_read_trylock(mm))
 		return false;
-	page = page_there(mm, addr);
+	page = compat_tables_stay(mm) ? page_there(mm, addr) : NULL;
 	mmap_read_unlock(mm);
 	if (!page)
 		return false;

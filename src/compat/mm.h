@@ -14,6 +14,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include "memrescue_config.h"
@@ -52,27 +53,66 @@ static inline unsigned long compat_mm_rss(struct mm_struct *mm)
 }
 
 /*
- * Make exit_mmap() of this mm wait for holders of mmap_lock, after it set
- * MMF_OOM_SKIP and before it frees page tables. It does so for every mm since
+ * Does exit_mmap() of this mm wait for holders of mmap_lock, after it set
+ * MMF_OOM_SKIP and before it frees page tables? It does so for every mm since
  * "mm: drop oom code from exit_mmap" (bf3980c85212, 6.0), which made
  * MMF_OOM_VICTIM superfluous; before, only for an mm with that flag, which
  * nothing else looks at.
  *
- * Context: process context; a reference to the mm (mm_count) is held.
- * Return: false if exit_mmap() is under way, or over.
+ * Context: any; a reference to the mm (mm_count) is held.
  */
-static inline bool compat_exit_shall_wait(struct mm_struct *mm)
+static inline bool compat_exit_waits(struct mm_struct *mm)
 {
 #ifdef HAVE_MMF_OOM_VICTIM
-	if (compat_mm_flag(mm, MMF_OOM_VICTIM))
-		return true;
-	if (!mmget_not_zero(mm))
-		return false;
-	compat_mm_flag_set(mm, MMF_OOM_VICTIM);
-	mmput_async(mm);
-#endif
+	return compat_mm_flag(mm, MMF_OOM_VICTIM);
+#else
 	return true;
+#endif
 }
+
+/* Make it. Context: any; the mm is in use, and stays so until this returns. */
+static inline void compat_make_exit_wait(struct mm_struct *mm)
+{
+#ifdef HAVE_MMF_OOM_VICTIM
+	compat_mm_flag_set(mm, MMF_OOM_VICTIM);
+#endif
+}
+
+/*
+ * Do the page tables stay for as long as mmap_lock is held? MMF_OOM_SKIP tells
+ * that exit_mmap() may be past the point where it waits; as others set it as
+ * well, the users decide then: while there are some it has not begun.
+ *
+ * Context: mmap_lock held for reading; exit_mmap() waits for it, see above.
+ */
+static inline bool compat_tables_stay(struct mm_struct *mm)
+{
+	return !compat_mm_flag(mm, MMF_OOM_SKIP) || atomic_read(&mm->mm_users);
+}
+
+/*
+ * Are there asynchronous reads and writes (io_submit(2)), which must have ended
+ * when the process has?
+ */
+static inline bool compat_mm_has_aio(struct mm_struct *mm)
+{
+#ifdef CONFIG_AIO
+	return rcu_access_pointer(mm->ioctx_table);
+#else
+	return false;
+#endif
+}
+
+/*
+ * Can the lock of a VMA be dropped although exit_mmap() waits for nothing else
+ * to free the VMA? Since 6.15 it is one counter; before, a semaphore, which is
+ * touched again after a writer may have had it.
+ */
+#ifdef HAVE_VMA_REFCNT
+#define COMPAT_VMA_UNLOCKS_CLEANLY	true
+#else
+#define COMPAT_VMA_UNLOCKS_CLEANLY	false
+#endif
 
 /*
  * May the pages of this VMA be taken? The stock reaper's rule, per kernel, with

@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/string.h>
 #include "compat/fault.h"
 #include "hook/hook.h"
@@ -83,6 +84,17 @@ static int attach_kprobe(struct memrescue_hook *hook)
 }
 
 /*
+ * An instance for a call whose return need not be seen is put back by the
+ * handler. While unregister_kretprobe() is at work it is freed instead, with
+ * call_rcu(), which is not for the handler of a breakpoint. So none runs by then.
+ */
+static void quiesce_kretprobe(struct kretprobe *ret)
+{
+	if (!disable_kretprobe(ret))
+		synchronize_rcu();
+}
+
+/*
  * Without memory the kernel may not be able to take a kprobe out of its code. It
  * says so by clearing the address, and the kprobe goes on hitting: it must not
  * be freed.
@@ -95,6 +107,8 @@ static void detach_kprobe(struct memrescue_hook *hook)
 	if (hook->kind == HOOK_KRETPROBE)
 		probe = &hook->ret.kp;
 	addr = probe->addr;
+	if (hook->kind == HOOK_KRETPROBE)
+		quiesce_kretprobe(&hook->ret);
 	for (;;) {
 		if (hook->kind == HOOK_KRETPROBE)
 			unregister_kretprobe(&hook->ret);

@@ -15,12 +15,15 @@
 #include <linux/kthread.h>
 #include <linux/math64.h>
 #include <linux/oom.h>
+#include <linux/ptrace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
+#include "compat/ksym.h"
 #include "compat/mm.h"
 #include "compat/task.h"
+#include "reaper/in_use.h"
 #include "reaper/robust_rule.h"
 #include "reaper/victim.h"
 
@@ -97,9 +100,26 @@ static int count_users(struct task_struct *process, struct mm_struct *mm)
 	return users;
 }
 
+/*
+ * A debugger that has asked for it (PTRACE_O_TRACEEXIT) looks at a thread that
+ * ends before its memory goes, also when it was killed.
+ */
+static bool is_watched(struct task_struct *process, struct mm_struct *mm)
+{
+	struct task_struct *thread;
+
+	for_each_thread(process, thread)
+		if ((READ_ONCE(thread->ptrace) &
+		     PT_EVENT_FLAG(PTRACE_EVENT_EXIT)) &&
+		    READ_ONCE(thread->mm) == mm)
+			return true;
+	return false;
+}
+
 /* Context: within rcu_read_lock(). Returns STEP_MORE, _WAIT, _SHARED, _DUMPS, _LEAVE. */
-static unsigned int check_process(struct task_struct *process,
-				  struct mm_struct *mm, unsigned int robust,
+static unsigned int check_process(const struct victim *v,
+				  struct task_struct *process,
+				  unsigned int robust,
 				  struct robust_aside *aside)
 {
 	unsigned int step;
@@ -110,9 +130,12 @@ static unsigned int check_process(struct task_struct *process,
 	if (is_global_init(process) ||
 	    READ_ONCE(process->signal->oom_score_adj) == OOM_SCORE_ADJ_MIN)
 		return STEP_LEAVE;
-	step = check_dying(process, mm);
+	step = check_dying(process, v->mm);
+	/* Before the OOM killer all are equal, as to the stock reaper. */
+	if (step == STEP_MORE && !READ_ONCE(v->oom) && is_watched(process, v->mm))
+		return STEP_WAIT;
 	if (step == STEP_MORE && robust != ROBUST_IGNORE &&
-	    memrescue_robust_held(process, mm, aside))
+	    memrescue_robust_held(process, v->mm, aside))
 		return STEP_WAIT;
 	return step;
 }
@@ -128,22 +151,19 @@ static unsigned int check_sharers(struct victim *v, unsigned int robust,
 		if (same_thread_group(process, v->task) ||
 		    !count_users(process, v->mm))
 			continue;
-		step = check_process(process, v->mm, robust, aside);
+		step = check_process(v, process, robust, aside);
 		if (step != STEP_MORE)
 			return step;
 	}
 	return STEP_MORE;
 }
 
-/*
- * With ROBUST_READ, and only then, @aside takes lists up, and the caller holds
- * one reference to the users of the mm.
- */
+/* With ROBUST_READ, and only then, @aside takes lists up. */
 static unsigned int check_all(struct victim *v, unsigned int robust,
 			      struct robust_aside *aside)
 {
 	unsigned int step = STEP_MORE;
-	int users, all, own = robust == ROBUST_READ;
+	int users, all;
 
 	rcu_read_lock();
 	/*
@@ -155,9 +175,9 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
 	smp_rmb();
 	users = count_users(v->task, v->mm);
 	if (users)
-		step = check_process(v->task, v->mm, robust, aside);
+		step = check_process(v, v->task, robust, aside);
 	/* Others may use it only if there are more users than its threads. */
-	if (step == STEP_MORE && all > users + own)
+	if (step == STEP_MORE && all > users)
 		step = check_sharers(v, robust, aside);
 	rcu_read_unlock();
 	/*
@@ -167,6 +187,20 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
 	if (step == STEP_SHARED)
 		step = users || v->oom ? STEP_WAIT : STEP_LEAVE;
 	return step;
+}
+
+/**
+ * memrescue_stopped_ms() - how long has none of its threads run user code?
+ * @v: a victim that was seen to be dying
+ *
+ * Context: any.
+ * Return: milliseconds.
+ */
+u64 memrescue_stopped_ms(const struct victim *v)
+{
+	return div_u64(memrescue_us_between(v->stopped_ns,
+					    ktime_get_mono_fast_ns()),
+		       USEC_PER_MSEC);
 }
 
 /**
@@ -180,25 +214,18 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
  */
 bool memrescue_had_grace(const struct victim *v)
 {
-	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
-
-	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
+	return memrescue_robust_expired(memrescue_stopped_ms(v));
 }
 
 /*
- * With the mm in use by this worker, lists can be read from user memory. When
- * every thread has left the mm, none needs its list any more. The mm is
- * borrowed only where it must be: meanwhile the kernel takes this worker for a
- * user that lives on, and its last user cannot free it by itself.
+ * The lists of all threads. When every thread has left the mm, none needs its
+ * list any more.
  */
-static unsigned int check_robust(struct victim *v)
+static unsigned int read_lists(struct victim *v, bool direct)
 {
-	struct robust_aside aside = { 0 };
+	struct robust_aside aside = { .direct = direct };
 	unsigned int step;
 
-	if (!mmget_not_zero(v->mm))
-		return STEP_MORE;
-	kthread_use_mm(v->mm);
 	do {
 		memrescue_robust_round(&aside);
 		step = check_all(v, ROBUST_READ, &aside);
@@ -208,9 +235,70 @@ static unsigned int check_robust(struct victim *v)
 	} while (step == STEP_MORE && aside.more && !memrescue_had_grace(v));
 	if (step == STEP_MORE && aside.more)
 		step = STEP_WAIT;
-	kthread_unuse_mm(v->mm);
-	mmput_async(v->mm);
 	return step;
+}
+
+/*
+ * Where a page cannot be asked for without a fault, lists are read with the mm
+ * borrowed; and where mmap_lock cannot be had, if the rest can do without it.
+ */
+static bool shall_borrow(struct victim *v)
+{
+	if (!COMPAT_CAN_PEEK)
+		return true;
+	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
+		return false;
+	if (!mmap_read_trylock(v->mm))
+		return true;
+	mmap_read_unlock(v->mm);
+	return false;
+}
+
+/*
+ * No reference to the users is taken: see in_use.h. Should the last one leave
+ * meanwhile, page tables are freed when this CPU, too, has been told to forget
+ * them, and what is read is not needed. The kernel takes a kernel thread with an
+ * mm for a process that lives on, and might kill another one instead of waiting
+ * for the victim; for its own victims it waits in any case.
+ */
+static unsigned int read_borrowed(struct victim *v)
+{
+	bool lock = !READ_ONCE(v->oom);
+	unsigned int step;
+
+	if (lock && !memrescue_oom_trylock())
+		return STEP_WAIT;
+	kthread_use_mm(v->mm);
+	step = read_lists(v, true);
+	kthread_unuse_mm(v->mm);
+	if (lock)
+		memrescue_oom_unlock();
+	return step;
+}
+
+static unsigned int check_robust(struct victim *v)
+{
+	unsigned int step = STEP_WAIT;
+
+	if (COMPAT_CAN_PEEK)
+		step = read_lists(v, false);
+	if (step == STEP_WAIT && shall_borrow(v))
+		step = read_borrowed(v);
+	return step;
+}
+
+static void make_exit_wait(struct mm_struct *mm, void *unused)
+{
+	compat_make_exit_wait(mm);
+}
+
+/* From now on exit_mmap() waits for holders of mmap_lock. */
+static unsigned int keep_tables(struct victim *v)
+{
+	if (compat_exit_waits(v->mm) ||
+	    memrescue_while_in_use(v->task, v->mm, make_exit_wait, NULL))
+		return STEP_MORE;
+	return atomic_read(&v->mm->mm_users) ? STEP_WAIT : STEP_GONE;
 }
 
 /*
@@ -248,6 +336,8 @@ unsigned int memrescue_eligible(struct victim *v)
 		memrescue_robust_stop(v->mm);
 		v->stopped_ns = ktime_get_mono_fast_ns();
 	}
+	if (step == STEP_MORE)
+		step = keep_tables(v);
 	if (step == STEP_MORE && !memrescue_had_grace(v)) {
 		grace = false;
 		step = check_all(v, ROBUST_LOOK, NULL);
@@ -256,8 +346,6 @@ unsigned int memrescue_eligible(struct victim *v)
 	}
 	if (step != STEP_MORE)
 		return refuse(v, step);
-	if (!compat_exit_shall_wait(v->mm))
-		return STEP_GONE;
 	if (grace)
 		atomic_long_inc(&memrescue_reaper_stats.delayed);
 	return STEP_MORE;

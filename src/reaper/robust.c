@@ -84,7 +84,6 @@ static void look_at_head(struct robust_view *view, unsigned long key,
 			      (unsigned long)head->wide.list.next == at;
 }
 
-/* Context: the mm of the list is in use by this worker. */
 static void read_list(struct robust_view *view, unsigned long key,
 		      struct robust_aside *aside)
 {
@@ -95,7 +94,8 @@ static void read_list(struct robust_view *view, unsigned long key,
 	view->aside = memrescue_robust_pass_over(aside, key);
 	if (view->aside)
 		return;
-	if (!copy_from_user_nofault(&head, at, head_size(key))) {
+	if (aside->direct &&
+	    !copy_from_user_nofault(&head, at, head_size(key))) {
 		look_at_head(view, key, &head);
 	} else if (COMPAT_CAN_PEEK) {
 		memrescue_robust_put_aside(aside, key);
@@ -134,9 +134,9 @@ static bool thread_needs(struct task_struct *thread, struct mm_struct *mm,
  * @process: any thread of it
  * @mm: its address space
  * @aside: takes up lists that cannot be read in passing, for
- *	memrescue_robust_held_aside(); @mm is in use by this worker
- *	(kthread_use_mm()). NULL: no list is read, and one that may be needed
- *	counts as one that is
+ *	memrescue_robust_held_aside(): all, unless @aside->direct, for which @mm
+ *	is borrowed by this worker (kthread_use_mm()). NULL: no list is read, and
+ *	one that may be needed counts as one that is
  *
  * Context: worker, within rcu_read_lock(), after memrescue_robust_stop(). Does
  * not sleep.
@@ -155,7 +155,7 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 
 /**
  * memrescue_robust_held_aside() - is one of the lists put aside still needed?
- * @mm: their address space, with a reference to its users
+ * @mm: their address space; exit_mmap() waits for holders of mmap_lock
  * @aside: lists of threads whose futex exit was not over
  *
  * They are in pages that are there and cannot be accessed, such as those that

@@ -59,12 +59,13 @@ struct robust_aside {
 	unsigned long below;	/* the bound: from there on, all was dealt with */
 	unsigned int nr;
 	bool more;		/* there are some that had no room */
+	bool direct;		/* what can be read in passing is not put aside */
 	unsigned long keys[ROBUST_ASIDE];	/* descending */
 };
 
 /**
  * memrescue_robust_round() - begin a walk
- * @aside: as the walk before left it; all zero for the first one
+ * @aside: as the walk before left it; all zero, but for @direct, for the first one
  *
  * Context: any.
  */

@@ -5,8 +5,8 @@
  * Context: see each function. Hooks touch only a free record that they claimed
  * and the lock-free list of new ones; everything else belongs to the workers.
  * Lock order: oom_lock (tried), then reaper.lock, then nothing.
- * victim.cursor_lock, then a VMA's lock (tried, never waited for). reaper.lock
- * and victim.cursor_lock are never held together.
+ * victim.cursor_lock, then a task's alloc_lock, then a VMA's lock (both tried,
+ * never waited for). reaper.lock and victim.cursor_lock are never held together.
  */
 #ifndef MEMRESCUE_REAPER_VICTIM_H
 #define MEMRESCUE_REAPER_VICTIM_H
@@ -177,6 +177,7 @@ void memrescue_record_event(struct victim *v, unsigned int event);
 /* eligible.c */
 unsigned int memrescue_eligible(struct victim *v);
 bool memrescue_had_grace(const struct victim *v);
+u64 memrescue_stopped_ms(const struct victim *v);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);

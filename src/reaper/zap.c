@@ -6,33 +6,66 @@
  * range below the cursor. The cursor runs from the top of the address space
  * down, because exit_mmap() runs up. docs/reaper.md says why each way of
  * keeping the page tables alive is safe, kernel by kernel:
- *  - mmap_lock held for reading, MMF_OOM_SKIP not set: exit_mmap() waits;
- *  - the lock of a VMA held for reading, and a reference to the mm's users.
+ *  - mmap_lock held for reading, compat_tables_stay(): exit_mmap() waits;
+ *  - the lock of a VMA held for reading, taken while the mm was in use for
+ *    sure: exit_mmap() waits for it; before 6.15 the mm has to stay in use.
  *
  * Context: worker; locks are tried, never waited for.
- * Lock order: mmap_lock, then victim.cursor_lock, then a VMA's lock (tried).
+ * Lock order: mmap_lock, then victim.cursor_lock, then a task's alloc_lock
+ * (tried), then a VMA's lock (tried).
  */
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
+#include "reaper/in_use.h"
 #include "reaper/range.h"
 #include "reaper/victim.h"
 
 /* Small VMAs are taken together, and others passed over, up to this many. */
 #define STEP_MAX_RANGES	64u
 
+/*
+ * Before 6.15: how long mmap_lock has not been to be had until a reference to
+ * the users is taken for the sake of the VMAs' locks, and for how many bytes.
+ */
+#define PIN_AFTER_MS	20u
+#define PIN_BYTES	PMD_SIZE
+
 /* What take_range() found. */
 #define TAKE_END	0u	/* the pass is over */
 #define TAKE_NOTHING	1u	/* nothing to zap here; there is more below */
 #define TAKE_RANGE	2u
+#define TAKE_STOP	3u	/* the address space may be about to go */
 
-static bool find_vma_range(struct victim *v, bool vma_locks,
-			   struct compat_vma_range *found)
+/* What find_in_use() is asked, and answers. */
+struct find {
+	unsigned long below;
+	struct compat_vma_range *found;
+	bool any;
+};
+
+static void find_in_use(struct mm_struct *mm, void *arg)
 {
-	if (vma_locks)
-		return memrescue_vma_lock_below(v->mm, v->cursor, found);
-	return memrescue_vma_below(v->mm, v->cursor, found);
+	struct find *find = arg;
+
+	find->any = memrescue_vma_lock_below(mm, find->below, find->found);
+}
+
+/* Returns TAKE_RANGE if there is one, TAKE_END, TAKE_STOP. */
+static unsigned int find_vma_range(struct victim *v, bool vma_locks,
+				   struct compat_vma_range *found)
+{
+	struct find find = { .below = v->cursor, .found = found };
+
+	if (!vma_locks)
+		find.any = memrescue_vma_below(v->mm, v->cursor, found);
+	else if (!COMPAT_VMA_UNLOCKS_CLEANLY)
+		find_in_use(v->mm, &find);
+	else if (!memrescue_while_in_use(v->task, v->mm, find_in_use, &find))
+		return TAKE_STOP;
+	return find.any ? TAKE_RANGE : TAKE_END;
 }
 
 static void put_vma(struct vm_area_struct *vma, bool vma_locks)
@@ -72,15 +105,18 @@ static void note_spared(struct victim *v, const struct compat_vma_range *found)
  * Context: victim.cursor_lock held.
  */
 static unsigned int take_range(struct victim *v, bool vma_locks,
+			       unsigned long want,
 			       struct compat_vma_range *found)
 {
-	unsigned long want = READ_ONCE(memrescue_reaper_knobs.range_kb) * 1024ul;
-	unsigned int take = TAKE_NOTHING;
+	unsigned int take = TAKE_END;
 
-	if (!v->cursor || !find_vma_range(v, vma_locks, found)) {
+	if (v->cursor)
+		take = find_vma_range(v, vma_locks, found);
+	if (take == TAKE_END)
 		v->cursor = 0;
-		return TAKE_END;
-	}
+	if (take != TAKE_RANGE)
+		return take;
+	take = TAKE_NOTHING;
 	if (!found->vma) {
 		if (!found->empty)
 			v->missed = true;
@@ -98,20 +134,24 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 	return take;
 }
 
-/* Zap ranges until this worker's share of this step is done. */
-static void zap_ranges(struct victim *v, bool vma_locks)
+/*
+ * Zap ranges until this worker's share of this step is done. Returns false if
+ * that could not even be begun.
+ */
+static bool zap_ranges(struct victim *v, bool vma_locks, unsigned long share)
 {
-	unsigned long budget = READ_ONCE(memrescue_reaper_knobs.range_kb) * 1024ul;
 	struct compat_vma_range range;
 	unsigned long done = 0;
 	unsigned int i, take;
 
-	for (i = 0; i < STEP_MAX_RANGES && done < budget; i++) {
+	for (i = 0; i < STEP_MAX_RANGES && done < share; i++) {
 		spin_lock(&v->cursor_lock);
-		take = take_range(v, vma_locks, &range);
+		take = take_range(v, vma_locks, share, &range);
 		spin_unlock(&v->cursor_lock);
+		if (take == TAKE_STOP)
+			return i > 0;
 		if (take == TAKE_END)
-			return;
+			break;
 		if (take == TAKE_NOTHING)
 			continue;
 		/* With the VMA locked, nobody can register a notifier. */
@@ -125,6 +165,12 @@ static void zap_ranges(struct victim *v, bool vma_locks)
 		done += range.end - range.start;
 		put_vma(range.vma, vma_locks);
 	}
+	return true;
+}
+
+static unsigned long step_bytes(void)
+{
+	return READ_ONCE(memrescue_reaper_knobs.range_kb) * 1024ul;
 }
 
 /*
@@ -162,36 +208,52 @@ static unsigned int zap_mmap_locked(struct victim *v)
 	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
 	if (compat_mm_has_notifiers(v->mm))
 		return zap_whole(v);
-	zap_ranges(v, false);
+	zap_ranges(v, false, step_bytes());
 	return STEP_MORE;
 }
 
-/*
- * MMF_OOM_SKIP tells that exit_mmap() is past the point where it waits, but
- * others set it as well. With a reference to the users exit_mmap() is not even
- * begun.
- */
 static unsigned int zap_by_mmap_lock(struct victim *v)
 {
-	unsigned int step;
-
-	if (!compat_mm_flag(v->mm, MMF_OOM_SKIP))
-		return zap_mmap_locked(v);
-	if (!mmget_not_zero(v->mm))
+	if (!compat_tables_stay(v->mm))
 		return STEP_GONE;
-	step = zap_mmap_locked(v);
-	mmput_async(v->mm);
-	return step;
+	return zap_mmap_locked(v);
+}
+
+/*
+ * While a reference to the users is held, the victim's last thread cannot take
+ * down the address space by itself: it would be done later, by a kernel thread,
+ * and files and devices would stay in use for longer than the process exists. So
+ * this is for victims that do not get on, in small parts, and only until
+ * mmap_lock is free. Never where that thread would have to wait for the end of
+ * asynchronous reads and writes.
+ */
+static unsigned int zap_pinned(struct victim *v)
+{
+	unsigned long done;
+
+	if (memrescue_stopped_ms(v) < PIN_AFTER_MS || compat_mm_has_aio(v->mm))
+		return STEP_WAIT;
+	for (done = 0; done < step_bytes(); done += PIN_BYTES) {
+		if (!mmget_not_zero(v->mm))
+			return STEP_WAIT;
+		zap_ranges(v, true, PIN_BYTES);
+		/* Whoever drops the last reference has to wait for others. */
+		mmput_async(v->mm);
+		if (!READ_ONCE(v->cursor) ||
+		    !rwsem_is_locked(&v->mm->mmap_lock))
+			break;
+	}
+	return STEP_MORE;
 }
 
 static unsigned int zap_by_vma_locks(struct victim *v)
 {
-	if (!memrescue_ksym_has(KSYM_LOCK_VMA) || !mmget_not_zero(v->mm))
+	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
 		return STEP_WAIT;
 	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
-	zap_ranges(v, true);
-	mmput_async(v->mm);
-	return STEP_MORE;
+	if (!COMPAT_VMA_UNLOCKS_CLEANLY)
+		return zap_pinned(v);
+	return zap_ranges(v, true, step_bytes()) ? STEP_MORE : STEP_WAIT;
 }
 
 /**

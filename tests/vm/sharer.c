@@ -2,10 +2,12 @@
 /*
  * An address space that somebody else still uses is left alone: a process
  * made with CLONE_VM, the init of a PID namespace, a vfork parent or child,
- * a kernel thread that has borrowed it. When the last user is killed as well,
- * it is reaped.
+ * a kernel thread that has borrowed it, a debugger that looks at a thread that
+ * ends. When the last user is killed as well, it is reaped.
  */
 #include "lib.h"
+
+#include <sys/ptrace.h>
 
 #define VICTIM_MIB	40
 
@@ -267,6 +269,54 @@ static void borrowed(const char *name, bool oom)
 	cg_set(cg, "memory.max", "max");
 }
 
+static bool stopped_at_exit(struct victim *v)
+{
+	int status;
+
+	return WAIT_UNTIL(waitpid(v->pid, &status, WNOHANG) == v->pid, PATIENCE_MS) && WIFSTOPPED(status) &&
+	       status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8);
+}
+
+/* Words of the victim's memory that are not what it wrote. */
+static long words_bad(struct victim *v)
+{
+	long bad = 0;
+
+	for (const char *at = v->sh->mem; at < v->sh->mem + v->how.mib * MIB; at += PAGE)
+		bad += (uint64_t)ptrace(PTRACE_PEEKDATA, v->pid, at, NULL) != (PATTERN_KEY ^ (uint64_t)at);
+	return bad;
+}
+
+/* A debugger sees the memory of a thread that was killed; the OOM killer's victims are reaped all the same. */
+static void debugged(const char *name, bool oom)
+{
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_debugged", .cg = cg, .mib = VICTIM_MIB, .run = oom ? victim_eat : NULL });
+	if (ptrace(PTRACE_SEIZE, v->pid, NULL, PTRACE_O_TRACEEXIT))
+		bail("ptrace: %s", strerror(errno));
+	if (oom) {
+		cg_limit_mib(cg, VICTIM_MIB + 8);
+		victim_go(v);
+	} else {
+		kill(v->pid, SIGKILL);
+	}
+	ok(stopped_at_exit(v), "%s: it stops on its way out", name);
+	if (oom) {
+		ok(memory_back(v), "%s: its memory is back meanwhile", name);
+	} else {
+		ok(later_victim_taken(), "%s: a victim that comes after it is taken", name);
+		ok(memory_there(v), "%s: its own memory stays", name);
+		is_eq(words_bad(v), 0, "%s: and is intact", name);
+	}
+	ptrace(PTRACE_CONT, v->pid, NULL, NULL);
+	check_gone(v, name);
+	victim_free(v);
+	cg_set(cg, "memory.max", "max");
+}
+
 int main(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -281,5 +331,7 @@ int main(void)
 	oom_sharer();
 	borrowed("borrowed by a kernel thread, kill -9", false);
 	borrowed("borrowed by a kernel thread, OOM", true);
+	debugged("a debugger looks on, kill -9", false);
+	debugged("a debugger looks on, OOM", true);
 	return done();
 }
