@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * No memory for memrescue: each allocation of its load and of its unload fails
- * once (with the argument "short" every eighth), and the load succeeds or ends
- * with a clean error, and leaks nothing. And with every allocation of every worker failing,
- * victims still are reaped: that path needs none. For kernels with
- * CONFIG_FAULT_INJECTION, such as our debug one.
+ * once (with the argument "short" some of them, others in the next run), and the
+ * load succeeds or ends with a clean error, and leaks nothing. And with every
+ * allocation of every worker failing, victims still are reaped: that path needs
+ * none. For kernels with CONFIG_FAULT_INJECTION, such as our debug one.
  */
 #include <dirent.h>
 
@@ -190,9 +190,10 @@ static bool try_nth(struct sweep *s, long nth)
 	return !left;
 }
 
-/* @step: 1 for each of memrescue's own allocations, 8 for every eighth. */
+/* @step: 1 for each of memrescue's own allocations, 12 for every twelfth. */
 static void sweep_load(int step)
 {
+	long first = time(NULL) % step;
 	struct sweep s = { 0 };
 	long total, early;
 
@@ -204,10 +205,10 @@ static void sweep_load(int step)
 	diag("%ld allocations, of these %ld before memrescue's own", total, early);
 	for (long nth = 1; nth <= early; nth += early / EARLY_SAMPLES + 1)
 		try_nth(&s, nth);
-	for (long nth = early + 1; try_nth(&s, nth); nth += step)
+	for (long nth = early + 1 + first; try_nth(&s, nth); nth += step)
 		;
-	diag("%ld tries: loaded %ld times, with a part turned off %ld times, refused %ld times", s.tried, s.whole,
-	     s.partial, s.refused);
+	diag("%ld tries, from the %ld. of its own on: loaded %ld times, with a part turned off %ld times, refused %ld times", s.tried, first + 1,
+	     s.whole, s.partial, s.refused);
 	is_eq(s.wrong, 0, "load: a failed allocation ends in a whole load, or one that says what is off, or ENOMEM");
 	is_eq(s.traces, 0, "load: nothing is left, each time");
 	is_ge(s.refused, 10, "load: allocations did fail");
@@ -352,7 +353,7 @@ static void reap_without_memory(void)
 
 int main(int argc, char **argv)
 {
-	int step = argc > 1 && !strcmp(argv[1], "short") ? 8 : 1;
+	bool few = argc > 1 && !strcmp(argv[1], "short");
 
 	if (module_loaded("memrescue") && mr_unload())
 		bail("memrescue cannot be unloaded");
@@ -361,8 +362,8 @@ int main(int argc, char **argv)
 	/* The kernel says so itself when it has no memory for the module's text. */
 	log_expect("failslab: (vmalloc error|page allocation failure): ");
 	log_expect("kmemleak: Cannot allocate a scan area");
-	sweep_load(step);
-	sweep_unload(step);
+	sweep_load(few ? 12 : 1);
+	sweep_unload(few ? 8 : 1);
 	reap_without_memory();
 	check_leaks("in the end");
 	return done();

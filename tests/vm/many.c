@@ -152,8 +152,11 @@ static void two_hundred(void)
 /* ---- who comes first ---- */
 
 #define TRACING		"/sys/kernel/tracing/"
-/* The first keeps the worker busy, the others wait for it meanwhile. MiB, in the order of the kills. */
-static const int order_mib[] = { 8, 2, 4, 1, 3 };
+/*
+ * The first keeps the worker busy, the others wait for it meanwhile. MiB, in the order of the kills. Who waits for 100 ms is
+ * taken in the order of age: so there must not be too much of it.
+ */
+static const int order_mib[] = { 4, 1, 3, 2 };
 
 #define WAITING		ARRAY_SIZE(order_mib)
 #define ORDER_TRIES	60
