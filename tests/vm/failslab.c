@@ -207,8 +207,8 @@ static void sweep_load(int step)
 		try_nth(&s, nth);
 	for (long nth = early + 1 + first; try_nth(&s, nth); nth += step)
 		;
-	diag("%ld tries, from the %ld. of its own on: loaded %ld times, with a part turned off %ld times, refused %ld times", s.tried, first + 1,
-	     s.whole, s.partial, s.refused);
+	diag("%ld tries, from number %ld of its own on", s.tried, first + 1);
+	diag("loaded %ld times, with a part turned off %ld times, refused %ld times", s.whole, s.partial, s.refused);
 	is_eq(s.wrong, 0, "load: a failed allocation ends in a whole load, or one that says what is off, or ENOMEM");
 	is_eq(s.traces, 0, "load: nothing is left, each time");
 	is_ge(s.refused, 10, "load: allocations did fail");
