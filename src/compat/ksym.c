@@ -51,12 +51,20 @@ struct vm_area_struct *memrescue_ksym_no_lock_vma(struct mm_struct *mm,
 	return NULL;
 }
 
+struct page *memrescue_ksym_no_follow(struct vm_area_struct *vma,
+				      unsigned long address,
+				      unsigned int flags)
+{
+	return NULL;
+}
+
 DEFINE_STATIC_CALL(memrescue_lookup, no_lookup);
 DEFINE_STATIC_CALL(memrescue_zap, memrescue_ksym_no_zap);
 DEFINE_STATIC_CALL(memrescue_reap_mm, memrescue_ksym_no_reap_mm);
 DEFINE_STATIC_CALL(memrescue_queue_reaper, memrescue_ksym_no_queue_reaper);
 DEFINE_STATIC_CALL(memrescue_wchan, memrescue_ksym_no_wchan);
 DEFINE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
+DEFINE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 
 #define KSYM_BIND(call) \
 static void bind_##call(unsigned long addr) \
@@ -73,6 +81,9 @@ KSYM_BIND(memrescue_queue_reaper)
 KSYM_BIND(memrescue_wchan)
 #ifdef HAVE_LOCK_VMA_UNDER_RCU
 KSYM_BIND(memrescue_lock_vma)
+#endif
+#ifndef HAVE_FOLL_NOFAULT
+KSYM_BIND(memrescue_follow)
 #endif
 
 /* The lock under which the kernel chooses victims; NULL: not found. */
@@ -124,6 +135,13 @@ static struct ksym ksyms[KSYM_COUNT] = {
 		.name = "oom_lock",
 		.loss = "another one may be killed just when a victim's memory is back",
 		.bind = bind_oom_lock,
+	},
+	[KSYM_FOLLOW_PAGE] = {
+		.name = "follow_page",
+		.loss = "victims whose threads have robust lists are reaped after 2 s",
+#ifndef HAVE_FOLL_NOFAULT
+		.bind = bind_memrescue_follow,
+#endif
 	},
 };
 

@@ -47,12 +47,16 @@ void memrescue_ksym_no_queue_reaper(struct task_struct *task);
 unsigned long memrescue_ksym_no_wchan(struct task_struct *task);
 struct vm_area_struct *memrescue_ksym_no_lock_vma(struct mm_struct *mm,
 						  unsigned long address);
+struct page *memrescue_ksym_no_follow(struct vm_area_struct *vma,
+				      unsigned long address,
+				      unsigned int flags);
 
 DECLARE_STATIC_CALL(memrescue_zap, memrescue_ksym_no_zap);
 DECLARE_STATIC_CALL(memrescue_reap_mm, memrescue_ksym_no_reap_mm);
 DECLARE_STATIC_CALL(memrescue_queue_reaper, memrescue_ksym_no_queue_reaper);
 DECLARE_STATIC_CALL(memrescue_wchan, memrescue_ksym_no_wchan);
 DECLARE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
+DECLARE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 
 /* The rows of the table, in its order. */
 #define KSYM_ZAP		0u
@@ -61,7 +65,8 @@ DECLARE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
 #define KSYM_LOCK_VMA		3u
 #define KSYM_WCHAN		4u
 #define KSYM_OOM_LOCK		5u
-#define KSYM_COUNT		6u
+#define KSYM_FOLLOW_PAGE	6u
+#define KSYM_COUNT		7u
 
 int memrescue_ksym_init(void);
 bool memrescue_ksym_has(unsigned int sym);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Finding, locking and zapping VMAs: see mm.h. */
-#include <linux/highmem.h>
+#include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
 #include <linux/rcupdate.h>
@@ -155,12 +155,11 @@ void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
 #endif
 }
 
-#ifdef HAVE_FOLL_NOFAULT
 /*
- * Context: mmap_lock held for reading. FOLL_FORCE: also what automatic NUMA
- * balancing has marked, on all kernels. (Protection keys are those of the
- * caller's own memory only.) Huge pages of hugetlbfs have a path of their own,
- * which faults.
+ * Context: mmap_lock held for reading. Also what automatic NUMA balancing has
+ * marked, for which FOLL_FORCE is needed on some kernels. (Protection keys are
+ * those of the caller's own memory only.) Huge pages of hugetlbfs have a path of
+ * their own, which faults.
  */
 static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 {
@@ -170,7 +169,10 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 
 	if (!vma || addr < vma->vm_start || (vma->vm_flags & VM_HUGETLB))
 		return NULL;
-#ifdef HAVE_GUP_VMAS
+#if !defined(HAVE_FOLL_NOFAULT)
+	page = static_call(memrescue_follow)(vma, addr, FOLL_GET);
+	n = IS_ERR_OR_NULL(page) ? 0 : 1;
+#elif defined(HAVE_GUP_VMAS)
 	n = get_user_pages_remote(mm, addr, 1, FOLL_FORCE | FOLL_NOFAULT,
 				  &page, NULL, NULL);
 #else
@@ -182,41 +184,30 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 
 /**
  * memrescue_mm_peek() - read memory that is there, though it cannot be accessed
- * @mm: address space; exit_mmap() waits for holders of mmap_lock
+ * @mm: address space
  * @addr: first byte
  * @buf: takes what is there
  * @len: bytes, all in one page
  *
- * Nothing is faulted in, and mmap_lock is not waited for.
+ * Nothing is faulted in.
  *
- * Context: process context, mmap_lock not held. May reschedule.
- * Return: false if it is not there, if a writer holds mmap_lock or waits for
- * it, if exit_mmap() is far on, if it crosses the end of a page, and on kernels
- * before 5.16.
+ * Context: process context, mmap_lock held for reading, exit_mmap() kept away.
+ * May reschedule.
+ * Return: false if it is not there, if it crosses the end of a page, and without
+ * KSYM_FOLLOW_PAGE on kernels that need it.
  */
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len)
 {
 	unsigned long offset = offset_in_page(addr);
 	struct page *page;
-	char *from;
 
-	if (offset + len > PAGE_SIZE || !mmap_read_trylock(mm))
+	if (offset + len > PAGE_SIZE)
 		return false;
-	page = compat_tables_stay(mm) ? page_there(mm, addr) : NULL;
-	mmap_read_unlock(mm);
+	page = page_there(mm, addr);
 	if (!page)
 		return false;
-	from = kmap_local_page(page);
-	memcpy(buf, from + offset, len);
-	kunmap_local(from);
+	memcpy(buf, page_address(page) + offset, len);
 	put_page(page);
 	return true;
 }
-#else
-bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
-		       size_t len)
-{
-	return false;
-}
-#endif

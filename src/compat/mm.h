@@ -91,6 +91,20 @@ static inline bool compat_tables_stay(struct mm_struct *mm)
 }
 
 /*
+ * May a CPU have an mm loaded whose last user leaves? On Xen PV exit_mmap()
+ * gives up the page tables before it takes them down, and relies on it that the
+ * CPUs that still have them loaded do not use them (xen_exit_mmap()).
+ */
+static inline bool compat_mm_can_borrow(void)
+{
+#ifdef CONFIG_XEN_PV
+	return !boot_cpu_has(X86_FEATURE_XENPV);
+#else
+	return true;
+#endif
+}
+
+/*
  * Are there asynchronous reads and writes (io_submit(2)), which must have ended
  * when the process has?
  */
@@ -156,13 +170,6 @@ bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
 void memrescue_vma_unlock(struct vm_area_struct *vma);
 void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
 		      unsigned long end);
-
-/* Can memrescue_mm_peek() read anything? */
-#ifdef HAVE_FOLL_NOFAULT
-#define COMPAT_CAN_PEEK	true
-#else
-#define COMPAT_CAN_PEEK	false
-#endif
 
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len);

@@ -8,6 +8,7 @@
 #ifndef MEMRESCUE_COMPAT_REGS_H
 #define MEMRESCUE_COMPAT_REGS_H
 
+#include <linux/fs.h>
 #include <linux/hardirq.h>
 #include <linux/kprobes.h>
 #include <linux/preempt.h>
@@ -31,6 +32,16 @@ static inline void compat_regs_return(struct pt_regs *regs, unsigned long value)
 	regs->ax = value;
 	regs->ip = compat_regs_caller(regs);
 	regs->sp += sizeof(unsigned long);
+}
+
+/*
+ * The same where the handler is called by ftrace, which does not take over the
+ * stack pointer: go on in a function that does nothing but return 0. It is the
+ * kernel's, as a module's might be gone by then.
+ */
+static inline void compat_regs_skip(struct pt_regs *regs)
+{
+	regs->ip = (unsigned long)noop_fsync;
 }
 
 static inline unsigned long compat_regs_stack(const struct pt_regs *regs)
@@ -57,6 +68,10 @@ static inline unsigned long compat_regs_caller(const struct pt_regs *regs)
 }
 
 static inline void compat_regs_return(struct pt_regs *regs, unsigned long value)
+{
+}
+
+static inline void compat_regs_skip(struct pt_regs *regs)
 {
 }
 

@@ -32,8 +32,10 @@ bool memrescue_control_enabled(void)
 
 static int attach_reaper(void)
 {
-	if (memrescue_hook_attach(HOOK_PART_REAPER))
+	if (memrescue_hook_attach(HOOK_PART_REAPER)) {
+		memrescue_hook_attach(HOOK_PART_SPARE);
 		return 0;
+	}
 	pr_err("no hook could be attached: no victim would be seen\n");
 	return -ENOENT;
 }
@@ -57,6 +59,7 @@ int memrescue_control_enable(bool on)
 		err = attach_reaper();
 	}
 	if (!on || err) {
+		memrescue_hook_detach(HOOK_PART_SPARE);
 		memrescue_hook_detach(HOOK_PART_REAPER);
 		memrescue_reaper_stop();
 	}

@@ -53,6 +53,7 @@ COUNTER(stuck);
 COUNTER(overflow);
 COUNTER(unlogged);
 COUNTER(given_back);
+COUNTER(kills_put_off);
 
 static ssize_t victims_show(struct device *dev, struct device_attribute *attr,
 			    char *buf)
@@ -116,6 +117,7 @@ static struct attribute *reaper_attrs[] = {
 	&counter_overflow.attr.attr,
 	&counter_unlogged.attr.attr,
 	&counter_given_back.attr.attr,
+	&counter_kills_put_off.attr.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_exiting.attr,
 	&dev_attr_expected_pages.attr,

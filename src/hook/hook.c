@@ -19,6 +19,7 @@
 static struct memrescue_hook *const hooks[] = {
 	&memrescue_hook_mark_victim,
 	&memrescue_hook_queue_reaper,
+	&memrescue_hook_oom_kill,
 	&memrescue_hook_signal,
 	&memrescue_hook_slowpath,
 	&memrescue_hook_reclaim,
@@ -87,11 +88,15 @@ static int attach_kprobe(struct memrescue_hook *hook)
  * An instance for a call whose return need not be seen is put back by the
  * handler. While unregister_kretprobe() is at work it is freed instead, with
  * call_rcu(), which is not for the handler of a breakpoint. So none runs by then.
+ *
+ * Nor must unregister_kretprobe() fail: it gives up what the handlers use all the
+ * same. It does not once the probe is out of the kernel's code.
  */
 static void quiesce_kretprobe(struct kretprobe *ret)
 {
-	if (!disable_kretprobe(ret))
-		synchronize_rcu();
+	while (disable_kretprobe(ret) == -ENOMEM)
+		msleep(DETACH_RETRY_MS);
+	synchronize_rcu();
 }
 
 /*
@@ -273,6 +278,23 @@ void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 		atomic_long_inc(&hook->missed);
 }
 
+/**
+ * memrescue_hook_spare() - a callback asks the sink whether somebody need be killed
+ * @hook: the row it belongs to
+ * @oc: what the OOM killer was called for
+ *
+ * Context: see struct memrescue_sink.
+ * Return: false if so.
+ */
+bool memrescue_hook_spare(struct memrescue_hook *hook,
+			  const struct oom_control *oc)
+{
+	if (!hook_sink->spare(oc))
+		return false;
+	atomic_long_inc(&hook->hits);
+	return true;
+}
+
 static const char *const kinds[] = {
 	[HOOK_TRACEPOINT] = "tracepoint",
 	[HOOK_KPROBE] = "kprobe",
@@ -283,6 +305,7 @@ static const char *const parts[] = {
 	[HOOK_PART_REAPER] = "reaper",
 	[HOOK_PART_RESCUE] = "rescue",
 	[HOOK_PART_ATOMIC] = "atomic",
+	[HOOK_PART_SPARE] = "spare",
 };
 
 static ssize_t hook_row(const struct memrescue_hook *hook, char *buf,

@@ -21,6 +21,7 @@
 #include <linux/tracepoint.h>
 #include <linux/types.h>
 
+struct oom_control;
 struct task_struct;
 
 /* Why a task is a victim. */
@@ -33,9 +34,12 @@ struct task_struct;
  *	with interrupts off and the task's sighand or alloc_lock held. @task is
  *	valid during the call. For HOOK_REASON_OOM its signal->oom_mm is set.
  *	Returns false if it could not be taken.
+ * @spare: the OOM killer has chosen a victim. Called with preemption off and the
+ *	kernel's oom_lock held. Returns true if it shall not be killed
  */
 struct memrescue_sink {
 	bool (*victim)(struct task_struct *task, unsigned int reason);
+	bool (*spare)(const struct oom_control *oc);
 };
 
 /**
@@ -63,7 +67,8 @@ struct memrescue_rescue_sink {
 #define HOOK_PART_REAPER	0u
 #define HOOK_PART_RESCUE	1u
 #define HOOK_PART_ATOMIC	2u
-#define HOOK_PARTS		3u
+#define HOOK_PART_SPARE		3u
+#define HOOK_PARTS		4u
 
 /**
  * struct memrescue_hook - one row of the table
@@ -122,6 +127,7 @@ struct memrescue_hook {
 
 extern struct memrescue_hook memrescue_hook_mark_victim;
 extern struct memrescue_hook memrescue_hook_queue_reaper;
+extern struct memrescue_hook memrescue_hook_oom_kill;
 extern struct memrescue_hook memrescue_hook_signal;
 extern struct memrescue_hook memrescue_hook_slowpath;
 extern struct memrescue_hook memrescue_hook_slowpath_return;
@@ -139,6 +145,8 @@ ssize_t memrescue_hook_rescue_state(char *buf, size_t size);
 void memrescue_hook_exit(void);
 void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 			 unsigned int reason);
+bool memrescue_hook_spare(struct memrescue_hook *hook,
+			  const struct oom_control *oc);
 ssize_t memrescue_hook_table(char *buf, size_t size);
 
 #endif

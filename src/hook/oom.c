@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hooks of the OOM killer: a victim is marked, a victim is queued.
+ * Hooks of the OOM killer: a victim is marked, a victim is queued, a victim is
+ * about to be killed.
  *
- * Both see the same victims: every one that the kernel marks (memcg, global,
+ * The first two see the same victims: every one that the kernel marks (memcg, global,
  * cpuset OOM, sysrq-f) passes mark_victim; those that its reaper shall take
  * pass queue_oom_reaper afterwards. Either of them is enough.
  *
  * Context: oom_lock held or the victim is current; preemption off.
  */
+#include <linux/oom.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
 #include <trace/events/oom.h>
 #include "memrescue_config.h"
+#include "compat/regs.h"
 #include "hook/hook.h"
 
 #ifdef HAVE_MARK_VICTIM_TASK
@@ -44,6 +49,35 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+/*
+ * Whoever is chosen and not killed: the caller returns as if there had been a
+ * victim to wait for. oom_kill_process() drops the reference to the one chosen,
+ * and so does this.
+ */
+static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct memrescue_hook *hook =
+		container_of(probe, struct memrescue_hook, probe);
+	struct oom_control *oc =
+		(struct oom_control *)regs_get_kernel_argument(regs, 0);
+
+	/* All of its callers have it there: it is what it is taken for. */
+	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))
+		return 0;
+	put_task_struct(oc->chosen);
+	compat_regs_skip(regs);
+	return 1;
+}
+
+static const char *check_oom_kill(struct memrescue_hook *hook)
+{
+	if (!COMPAT_REGS_CAN_RETURN)
+		return "not for this processor";
+	if (!kprobe_ftrace(&hook->probe))
+		return "the kprobe is not by ftrace";
+	return NULL;
+}
+
 static void __maybe_unused check_prototypes(void)
 {
 	check_trace_callback_type_mark_victim(on_mark_victim);
@@ -65,4 +99,14 @@ struct memrescue_hook memrescue_hook_queue_reaper = {
 	.part = HOOK_PART_REAPER,
 	.pre = on_queue_reaper,
 	.loss = "nothing while mark_victim is active: it is the second way to the same event",
+};
+
+struct memrescue_hook memrescue_hook_oom_kill = {
+	.name = "oom_kill",
+	.target = "oom_kill_process",
+	.kind = HOOK_KPROBE,
+	.part = HOOK_PART_SPARE,
+	.pre = on_oom_kill,
+	.check = check_oom_kill,
+	.loss = "another one may be killed just when a victim's memory comes back",
 };

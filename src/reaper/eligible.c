@@ -24,7 +24,6 @@
 #include "compat/mm.h"
 #include "compat/task.h"
 #include "reaper/in_use.h"
-#include "reaper/robust_rule.h"
 #include "reaper/victim.h"
 
 /* What is asked about robust futexes. */
@@ -190,20 +189,6 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
 }
 
 /**
- * memrescue_stopped_ms() - how long has none of its threads run user code?
- * @v: a victim that was seen to be dying
- *
- * Context: any.
- * Return: milliseconds.
- */
-u64 memrescue_stopped_ms(const struct victim *v)
-{
-	return div_u64(memrescue_us_between(v->stopped_ns,
-					    ktime_get_mono_fast_ns()),
-		       USEC_PER_MSEC);
-}
-
-/**
  * memrescue_had_grace() - has it been left alone for as long as by stock?
  * @v: a victim none of whose threads runs user code any more
  *
@@ -214,39 +199,40 @@ u64 memrescue_stopped_ms(const struct victim *v)
  */
 bool memrescue_had_grace(const struct victim *v)
 {
-	return memrescue_robust_expired(memrescue_stopped_ms(v));
+	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
+
+	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
 }
 
 /*
  * The lists of all threads. When every thread has left the mm, none needs its
  * list any more.
  */
-static unsigned int read_lists(struct victim *v, bool direct)
+static unsigned int read_lists(struct victim *v, struct robust_aside *aside,
+			       bool direct)
 {
-	struct robust_aside aside = { .direct = direct };
 	unsigned int step;
 
+	memrescue_robust_first(aside, direct);
 	do {
-		memrescue_robust_round(&aside);
-		step = check_all(v, ROBUST_READ, &aside);
+		memrescue_robust_round(aside);
+		step = check_all(v, ROBUST_READ, aside);
 		if (step == STEP_MORE &&
-		    memrescue_robust_held_aside(v->mm, &aside))
+		    memrescue_robust_held_aside(v->mm, aside))
 			step = STEP_WAIT;
-	} while (step == STEP_MORE && aside.more && !memrescue_had_grace(v));
-	if (step == STEP_MORE && aside.more)
+	} while (step == STEP_MORE && aside->more && !memrescue_had_grace(v));
+	if (step == STEP_MORE && aside->more)
 		step = STEP_WAIT;
 	return step;
 }
 
 /*
- * Where a page cannot be asked for without a fault, lists are read with the mm
- * borrowed; and where mmap_lock cannot be had, if the rest can do without it.
+ * Where mmap_lock cannot be had, lists are read with the mm borrowed, if the rest
+ * can do without that lock.
  */
 static bool shall_borrow(struct victim *v)
 {
-	if (!COMPAT_CAN_PEEK)
-		return true;
-	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
+	if (!memrescue_ksym_has(KSYM_LOCK_VMA) || !compat_mm_can_borrow())
 		return false;
 	if (!mmap_read_trylock(v->mm))
 		return true;
@@ -261,7 +247,7 @@ static bool shall_borrow(struct victim *v)
  * mm for a process that lives on, and might kill another one instead of waiting
  * for the victim; for its own victims it waits in any case.
  */
-static unsigned int read_borrowed(struct victim *v)
+static unsigned int read_borrowed(struct victim *v, struct robust_aside *aside)
 {
 	bool lock = !READ_ONCE(v->oom);
 	unsigned int step;
@@ -269,21 +255,19 @@ static unsigned int read_borrowed(struct victim *v)
 	if (lock && !memrescue_oom_trylock())
 		return STEP_WAIT;
 	kthread_use_mm(v->mm);
-	step = read_lists(v, true);
+	step = read_lists(v, aside, true);
 	kthread_unuse_mm(v->mm);
 	if (lock)
 		memrescue_oom_unlock();
 	return step;
 }
 
-static unsigned int check_robust(struct victim *v)
+static unsigned int check_robust(struct victim *v, struct robust_aside *aside)
 {
-	unsigned int step = STEP_WAIT;
+	unsigned int step = read_lists(v, aside, false);
 
-	if (COMPAT_CAN_PEEK)
-		step = read_lists(v, false);
 	if (step == STEP_WAIT && shall_borrow(v))
-		step = read_borrowed(v);
+		step = read_borrowed(v, aside);
 	return step;
 }
 
@@ -319,13 +303,14 @@ static unsigned int refuse(const struct victim *v, unsigned int step)
 /**
  * memrescue_eligible() - may the victim's address space be touched?
  * @v: record in state VICTIM_WAITING, held by this worker
+ * @aside: this worker's, of any content
  *
  * Context: worker.
  * Return: STEP_MORE yes, STEP_WAIT not yet, STEP_LEAVE never, STEP_KERNEL leave
  * it to the kernel's own reaper, STEP_GONE the kernel is freeing it by itself and
  * could not be made to wait.
  */
-unsigned int memrescue_eligible(struct victim *v)
+unsigned int memrescue_eligible(struct victim *v, struct robust_aside *aside)
 {
 	unsigned int step;
 	bool grace = true;
@@ -342,7 +327,7 @@ unsigned int memrescue_eligible(struct victim *v)
 		grace = false;
 		step = check_all(v, ROBUST_LOOK, NULL);
 		if (step == STEP_WAIT)
-			step = check_robust(v);
+			step = check_robust(v, aside);
 	}
 	if (step != STEP_MORE)
 		return refuse(v, step);

@@ -32,6 +32,7 @@ struct reaper memrescue_reaper;
 
 const struct memrescue_sink memrescue_reaper_sink = {
 	.victim = memrescue_record_claim,
+	.spare = memrescue_spare,
 };
 
 static int alloc_records(struct reaper *r, unsigned int records)

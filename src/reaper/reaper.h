@@ -55,6 +55,7 @@ struct memrescue_reaper_knobs {
  * @overflow: events (marks, SIGKILLs) of victims for which no record was free
  * @unlogged: victims without a line in the log, because many were killed at once
  * @given_back: victims handed to the kernel's reaper
+ * @kills_put_off: times that the OOM killer did not kill, because memory was coming
  * @hist: mark to memory back, bucket i: less than 2^i microseconds
  */
 struct memrescue_reaper_stats {
@@ -69,6 +70,7 @@ struct memrescue_reaper_stats {
 	atomic_long_t overflow;
 	atomic_long_t unlogged;
 	atomic_long_t given_back;
+	atomic_long_t kills_put_off;
 	atomic_long_t hist[REAPER_HIST_BUCKETS];
 };
 

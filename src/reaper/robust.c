@@ -97,7 +97,7 @@ static void read_list(struct robust_view *view, unsigned long key,
 	if (aside->direct &&
 	    !copy_from_user_nofault(&head, at, head_size(key))) {
 		look_at_head(view, key, &head);
-	} else if (COMPAT_CAN_PEEK) {
+	} else {
 		memrescue_robust_put_aside(aside, key);
 		view->aside = true;
 	}
@@ -153,6 +153,17 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 	return false;
 }
 
+/* Context: mmap_lock held for reading, exit_mmap() kept away. */
+static bool is_held(struct mm_struct *mm, unsigned long key)
+{
+	struct robust_view view = { .in_kernel = true, .registered = true };
+	union robust_head head;
+
+	if (memrescue_mm_peek(mm, key_address(key), &head, head_size(key)))
+		look_at_head(&view, key, &head);
+	return memrescue_robust_needs(&view);
+}
+
 /**
  * memrescue_robust_held_aside() - is one of the lists put aside still needed?
  * @mm: their address space; exit_mmap() waits for holders of mmap_lock
@@ -167,20 +178,17 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 bool memrescue_robust_held_aside(struct mm_struct *mm,
 				 const struct robust_aside *aside)
 {
+	bool held = false;
 	unsigned int i;
 
-	for (i = 0; i < aside->nr; i++) {
-		unsigned long key = aside->keys[i];
-		struct robust_view view = {
-			.in_kernel = true, .registered = true,
-		};
-		union robust_head head;
-
-		if (memrescue_mm_peek(mm, key_address(key), &head,
-				      head_size(key)))
-			look_at_head(&view, key, &head);
-		if (memrescue_robust_needs(&view))
-			return true;
-	}
-	return false;
+	if (!aside->nr)
+		return false;
+	if (!mmap_read_trylock(mm))
+		return true;
+	if (!compat_tables_stay(mm))
+		held = true;
+	for (i = 0; i < aside->nr && !held; i++)
+		held = is_held(mm, aside->keys[i]);
+	mmap_read_unlock(mm);
+	return held;
 }

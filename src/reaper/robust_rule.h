@@ -53,7 +53,7 @@ static inline bool memrescue_robust_needs(const struct robust_view *view)
  * are walked in the order of their creation, and mapped memory goes downwards,
  * so mostly each list is looked at in one round only.
  */
-#define ROBUST_ASIDE	32u
+#define ROBUST_ASIDE	256u
 
 struct robust_aside {
 	unsigned long below;	/* the bound: from there on, all was dealt with */
@@ -64,8 +64,24 @@ struct robust_aside {
 };
 
 /**
+ * memrescue_robust_first() - before the first walk
+ * @aside: of any content
+ * @direct: see there
+ *
+ * Context: any.
+ */
+static inline void memrescue_robust_first(struct robust_aside *aside,
+					  bool direct)
+{
+	aside->below = 0;
+	aside->nr = 0;
+	aside->more = false;
+	aside->direct = direct;
+}
+
+/**
  * memrescue_robust_round() - begin a walk
- * @aside: as the walk before left it; all zero, but for @direct, for the first one
+ * @aside: as the walk before left it, or memrescue_robust_first()
  *
  * Context: any.
  */

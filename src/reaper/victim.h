@@ -18,9 +18,8 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 #include "reaper/reaper.h"
+#include "reaper/robust_rule.h"
 #include "reaper/state.h"
-
-struct robust_aside;
 
 /**
  * struct victim - the record of one victim
@@ -66,6 +65,9 @@ struct robust_aside;
  *	copies of files
  * @spared_locked: pages of mappings left alone in this pass that are mlocked
  *
+ * Written by the workers, which may differ about it for a moment:
+ * @blocked_ns: since when has mmap_lock not been to be had; 0: it was
+ *
  * Only ever set, by the workers:
  * @zapped: memrescue took at least one range
  */
@@ -77,6 +79,7 @@ struct victim {
 	struct task_struct *claimed;
 	u64 marked_ns;
 	u64 stopped_ns;
+	u64 blocked_ns;
 	u64 begin_ns;
 	u64 done_ns;
 	unsigned long next;
@@ -108,6 +111,8 @@ struct victim {
 	char comm[TASK_COMM_LEN];
 };
 
+struct oom_control;
+
 /* What became of one try; see memrescue_eligible() and memrescue_zap_step(). */
 #define STEP_MORE	0u	/* go on at once */
 #define STEP_WAIT	1u	/* a lock or a condition: try again later */
@@ -122,9 +127,16 @@ struct victim {
 #define REAPER_WHOLE	REAPER_MAX_WORKERS
 #define REAPER_WORKERS	(REAPER_MAX_WORKERS + 1)
 
+/**
+ * struct reaper_worker - one of them
+ * @work: in reaper.wq
+ * @index: its bit in reaper.busy
+ * @aside: for memrescue_eligible(): too large for the stack
+ */
 struct reaper_worker {
 	struct work_struct work;
 	unsigned int index;
+	struct robust_aside aside;
 };
 
 /**
@@ -175,9 +187,8 @@ void memrescue_record_free(struct victim *v);
 void memrescue_record_event(struct victim *v, unsigned int event);
 
 /* eligible.c */
-unsigned int memrescue_eligible(struct victim *v);
+unsigned int memrescue_eligible(struct victim *v, struct robust_aside *aside);
 bool memrescue_had_grace(const struct victim *v);
-u64 memrescue_stopped_ms(const struct victim *v);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
@@ -185,6 +196,9 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 			   struct robust_aside *aside);
 bool memrescue_robust_held_aside(struct mm_struct *mm,
 				 const struct robust_aside *aside);
+
+/* spare.c */
+bool memrescue_spare(const struct oom_control *oc);
 
 /* zap.c */
 unsigned int memrescue_zap_step(struct victim *v);

@@ -395,7 +395,7 @@ static void zap_done(struct victim *v, unsigned int step)
 		end_pass(v);
 }
 
-static void do_step(struct reaper *r, struct victim *v)
+static void do_step(struct reaper *r, struct reaper_worker *w, struct victim *v)
 {
 	unsigned int state = READ_ONCE(v->state);
 	unsigned int step;
@@ -404,7 +404,7 @@ static void do_step(struct reaper *r, struct victim *v)
 		memrescue_record_adopt(v);
 		return;
 	}
-	step = state == VICTIM_WAITING ? memrescue_eligible(v) :
+	step = state == VICTIM_WAITING ? memrescue_eligible(v, &w->aside) :
 					 memrescue_zap_step(v);
 	spin_lock(&r->lock);
 	v->workers--;
@@ -493,7 +493,7 @@ void memrescue_worker(struct work_struct *work)
 			break;
 		if (more)
 			memrescue_work_kick();
-		do_step(r, v);
+		do_step(r, w, v);
 		cond_resched();
 	}
 }

@@ -14,9 +14,11 @@
  * Lock order: mmap_lock, then victim.cursor_lock, then a task's alloc_lock
  * (tried), then a VMA's lock (tried).
  */
+#include <linux/math64.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/timekeeping.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
 #include "reaper/in_use.h"
@@ -100,6 +102,13 @@ static void note_spared(struct victim *v, const struct compat_vma_range *found)
 		v->spared_locked += pages;
 }
 
+/* Where the lock holds up the victim's exit each range is short, whatever it costs. */
+static unsigned long cut_most(bool vma_locks)
+{
+	return vma_locks && !COMPAT_VMA_UNLOCKS_CLEANLY ? ULONG_MAX :
+							  RANGE_MAX_PER_VMA;
+}
+
 /*
  * Take the next range below the cursor; its VMA stays locked.
  * Context: victim.cursor_lock held.
@@ -123,7 +132,8 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 	} else if (compat_vma_reapable(found->vma, takes_files(v))) {
 		found->end = min(found->end, v->cursor);
 		found->start = memrescue_range_cut(found->start, found->end,
-						   want, PMD_SIZE);
+						   want, cut_most(vma_locks),
+						   PMD_SIZE);
 		take = TAKE_RANGE;
 	} else {
 		if (compat_vma_reapable(found->vma, true))
@@ -219,6 +229,14 @@ static unsigned int zap_by_mmap_lock(struct victim *v)
 	return zap_mmap_locked(v);
 }
 
+/* For how long has mmap_lock not been to be had, whenever it was tried? */
+static u64 blocked_ms(const struct victim *v)
+{
+	return div_u64(memrescue_us_between(READ_ONCE(v->blocked_ns),
+					    ktime_get_mono_fast_ns()),
+		       USEC_PER_MSEC);
+}
+
 /*
  * While a reference to the users is held, the victim's last thread cannot take
  * down the address space by itself: it would be done later, by a kernel thread,
@@ -231,8 +249,9 @@ static unsigned int zap_pinned(struct victim *v)
 {
 	unsigned long done;
 
-	if (memrescue_stopped_ms(v) < PIN_AFTER_MS || compat_mm_has_aio(v->mm))
+	if (blocked_ms(v) < PIN_AFTER_MS || compat_mm_has_aio(v->mm))
 		return STEP_WAIT;
+	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
 	for (done = 0; done < step_bytes(); done += PIN_BYTES) {
 		if (!mmget_not_zero(v->mm))
 			return STEP_WAIT;
@@ -250,9 +269,9 @@ static unsigned int zap_by_vma_locks(struct victim *v)
 {
 	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
 		return STEP_WAIT;
-	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
 	if (!COMPAT_VMA_UNLOCKS_CLEANLY)
 		return zap_pinned(v);
+	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
 	return zap_ranges(v, true, step_bytes()) ? STEP_MORE : STEP_WAIT;
 }
 
@@ -272,8 +291,12 @@ unsigned int memrescue_zap_step(struct victim *v)
 
 	if (READ_ONCE(v->late) && !takes_files(v))
 		return STEP_WAIT;
-	if (!mmap_read_trylock(v->mm))
+	if (!mmap_read_trylock(v->mm)) {
+		if (!READ_ONCE(v->blocked_ns))
+			WRITE_ONCE(v->blocked_ns, ktime_get_mono_fast_ns());
 		return zap_by_vma_locks(v);
+	}
+	WRITE_ONCE(v->blocked_ns, 0);
 	step = zap_by_mmap_lock(v);
 	mmap_read_unlock(v->mm);
 	return step;

@@ -177,12 +177,12 @@ static void test_retry_grows_to_its_limit(void **unused)
 
 /* Cut a whole mapping; returns the number of ranges. */
 static unsigned long cut_all(unsigned long start, unsigned long end,
-			     unsigned long want)
+			     unsigned long want, unsigned long most)
 {
 	unsigned long top = end, low, count = 0;
 
 	while (top > start) {
-		low = memrescue_range_cut(start, top, want, ALIGN);
+		low = memrescue_range_cut(start, top, want, most, ALIGN);
 		assert_true(low >= start && low < top);
 		/* No cut goes through a huge page. */
 		assert_true(low == start || !(low % ALIGN));
@@ -208,7 +208,7 @@ static void test_range_covers_all(void **unused)
 	(void)unused;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cut_all(cases[i].start, cases[i].start + cases[i].length,
-			cases[i].want);
+			cases[i].want, RANGE_MAX_PER_VMA);
 }
 
 static void test_range_as_long_as_wanted(void **unused)
@@ -217,18 +217,32 @@ static void test_range_as_long_as_wanted(void **unused)
 
 	(void)unused;
 	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top, 32 * MIB,
-					     ALIGN), top - 32 * MIB);
+					     RANGE_MAX_PER_VMA, ALIGN), top - 32 * MIB);
 	assert_int_equal(memrescue_range_cut(top - 16 * MIB, top, 32 * MIB,
-					     ALIGN), top - 16 * MIB);
+					     RANGE_MAX_PER_VMA, ALIGN), top - 16 * MIB);
 	/* The cut is rounded down: a little longer, never shorter. */
 	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top + 0x1000,
-					     32 * MIB, ALIGN), top - 32 * MIB);
+					     32 * MIB, RANGE_MAX_PER_VMA, ALIGN),
+			 top - 32 * MIB);
+}
+
+/* Where each range has to be short, a large mapping is cut into more of them. */
+static void test_range_short(void **unused)
+{
+	unsigned long gib = 1024 * MIB, start = 0x7f0000000000ul;
+
+	(void)unused;
+	assert_int_equal(cut_all(start, start + 100 * gib, 2 * MIB, ULONG_MAX),
+			 100 * gib / (2 * MIB));
+	assert_true(cut_all(start, start + 100 * gib, 2 * MIB,
+			    RANGE_MAX_PER_VMA) < 10 * RANGE_MAX_PER_VMA);
 }
 
 /* A reservation of terabytes is not cut into millions of pieces. */
 static void test_range_bounded_count(void **unused)
 {
-	unsigned long count = cut_all(0x10000000000, 0x7f0000000000, 32 * MIB);
+	unsigned long count = cut_all(0x10000000000, 0x7f0000000000, 32 * MIB,
+				      RANGE_MAX_PER_VMA);
 
 	(void)unused;
 	assert_true(count <= 10 * RANGE_MAX_PER_VMA);
@@ -237,7 +251,7 @@ static void test_range_bounded_count(void **unused)
 static void test_range_top_of_address_space(void **unused)
 {
 	(void)unused;
-	cut_all(ULONG_MAX - 64 * MIB, ULONG_MAX, 32 * MIB);
+	cut_all(ULONG_MAX - 64 * MIB, ULONG_MAX, 32 * MIB, RANGE_MAX_PER_VMA);
 }
 
 /* Robust futexes */
@@ -320,9 +334,10 @@ static unsigned long walk_lists(struct robust_aside *aside, unsigned long n,
 static void test_robust_aside_all(void **unused)
 {
 	static const unsigned long sizes[] = {
-		0, 1, 2, ROBUST_ASIDE - 1, ROBUST_ASIDE, ROBUST_ASIDE + 1, 1000
+		0, 1, 2, ROBUST_ASIDE - 1, ROBUST_ASIDE, ROBUST_ASIDE + 1, 2000
 	};
 	unsigned long first, n, next;
+	struct robust_aside aside;
 	unsigned int i, rounds;
 	size_t s;
 
@@ -330,8 +345,7 @@ static void test_robust_aside_all(void **unused)
 	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		n = sizes[s];
 		for (first = 0; first < n || !first; first++) {
-			struct robust_aside aside = { 0 };
-
+			memrescue_robust_first(&aside, false);
 			next = n;
 			rounds = 0;
 			do {
@@ -351,10 +365,11 @@ static void test_robust_aside_all(void **unused)
 /* In the usual order, from the highest key downwards, each is looked at once. */
 static void test_robust_aside_cost(void **unused)
 {
-	struct robust_aside aside = { 0 };
+	struct robust_aside aside;
 	unsigned long looks = 0;
 
 	(void)unused;
+	memrescue_robust_first(&aside, false);
 	do
 		looks += walk_lists(&aside, 3000, 2999);
 	while (aside.more);
@@ -364,9 +379,10 @@ static void test_robust_aside_cost(void **unused)
 /* Threads that share a list, and one that appears above the bound. */
 static void test_robust_aside_twice(void **unused)
 {
-	struct robust_aside aside = { 0 };
+	struct robust_aside aside;
 
 	(void)unused;
+	memrescue_robust_first(&aside, false);
 	memrescue_robust_round(&aside);
 	memrescue_robust_put_aside(&aside, 5);
 	memrescue_robust_put_aside(&aside, 7);
@@ -407,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_range_covers_all),
 		cmocka_unit_test(test_range_as_long_as_wanted),
 		cmocka_unit_test(test_range_bounded_count),
+		cmocka_unit_test(test_range_short),
 		cmocka_unit_test(test_range_top_of_address_space),
 		cmocka_unit_test(test_robust_rule),
 		cmocka_unit_test(test_robust_rule_is_careful),

@@ -217,6 +217,20 @@ static void lose_locked(const char *what)
 	lose_nothing(what);
 }
 
+/* Victims with a list of robust futexes, until the kernel would take them. */
+static void lose_lists(const char *what)
+{
+	long before = mr_stat("delayed");
+	struct victim *v;
+
+	v = victim_new(&(struct victim_how){ .name = "v_list", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D });
+	victim_kill(v);
+	ok(memory_back(v) && mrt_held(mrt(), v->pid) > 0, "without %s: a stuck victim is reaped all the same", what);
+	is_eq(mr_stat("delayed"), before + 1, "without %s: when it has been given time for its list", what);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
 /* The wchan in the report of a stuck victim. */
 static void lose_wchan(const char *what)
 {
@@ -239,11 +253,13 @@ static const struct {
 } losses[] = {
 	{ "mark_victim", lose_nothing },
 	{ "queue_oom_reaper", lose_claim },
+	{ "oom_kill_process", lose_nothing },
 	{ "signal_generate", lose_kill },
 	{ "__oom_reap_task_mm", lose_notified },
 	{ "lock_vma_under_rcu", lose_locked },
 	{ "get_wchan", lose_wchan },
 	{ "oom_lock", lose_nothing },
+	{ "follow_page", lose_lists },
 	/* Of the rescue: what it does without them is in rescue.c. */
 	{ "__alloc_pages_slowpath", lose_nothing },
 	{ "mm_vmscan_direct_reclaim_begin", lose_nothing },
@@ -343,6 +359,7 @@ static void check_lookup(void)
 {
 	const char *what = "kallsyms_lookup_name";
 	int err = load_failing(what), wrong = 0, needed_err = 0;
+	struct mr_row *lists;
 
 	ok(log_find("memrescue: kallsyms_lookup_name: no kprobe (-2)"), "without %s: the log says so", what);
 	for (int i = 0; i < nr_symbols; i++)
@@ -356,7 +373,11 @@ static void check_lookup(void)
 			if (strcmp(symbols[i].state, "not-in-this-kernel"))
 				wrong += kernel_exports(symbols[i].name) != !strcmp(symbols[i].state, "found");
 		is_eq(wrong, 0, "without %s: just what the kernel exports is found", what);
-		lose_nothing(what);
+		lists = row(symbols, nr_symbols, "follow_page");
+		if (lists && !strcmp(lists->state, "missing"))
+			lose_lists(what);
+		else
+			lose_nothing(what);
 		unload(what);
 	}
 	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);

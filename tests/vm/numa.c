@@ -104,9 +104,6 @@ int main(void)
 	if (!file_exists("/sys/devices/system/node/node1"))
 		no_second_node();
 	ok(mr_loaded(), "memrescue is there");
-	/* In a page that it has marked, a list of robust futexes cannot be read before 5.16: see docs/reaper.md. */
-	if (!kernel_at_least(5, 16))
-		file_set("/proc/sys/kernel/numa_balancing", "0");
 	oom_cpuset();
 	both_nodes();
 	return done();

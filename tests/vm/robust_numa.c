@@ -150,8 +150,6 @@ int main(void)
 		skip_all("there is only one memory node");
 	if (file_set("/proc/sys/kernel/numa_balancing", "1"))
 		skip_all("the kernel has no automatic NUMA balancing");
-	if (!kernel_at_least(5, 16))
-		skip_all("before 5.16 such pages cannot be looked at");
 	set_scan("scan_delay_ms", "1");
 	set_scan("scan_period_min_ms", "10");
 	ok(mr_loaded(), "memrescue is there");

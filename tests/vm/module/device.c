@@ -18,7 +18,9 @@
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pid.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -155,6 +157,37 @@ static long mrt_hold_vmas_write(struct mrt_file *f, unsigned long ms)
 	mrt_lock_vmas(current->mm);
 	mrt_hold(f, ms);
 	mmap_write_unlock(current->mm);
+	return 0;
+}
+
+static struct mm_struct *mrt_mm_of(unsigned long nr)
+{
+	struct pid *pid = find_get_pid(nr);
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+	struct mm_struct *mm = NULL;
+
+	put_pid(pid);
+	if (!task)
+		return NULL;
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	if (!mm)
+		return NULL;
+	mmgrab(mm);
+	mmput(mm);
+	return mm;
+}
+
+static long mrt_hold_others_mmap(struct mrt_file *f, unsigned long pid)
+{
+	struct mm_struct *mm = mrt_mm_of(pid);
+
+	if (!mm)
+		return -ESRCH;
+	mmap_read_lock(mm);
+	mrt_hold(f, 60 * MSEC_PER_SEC);
+	mmap_read_unlock(mm);
+	mmdrop(mm);
 	return 0;
 }
 
@@ -457,6 +490,8 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_hold_mmap_read(f, arg);
 	case MRT_HOLD_VMAS_WRITE:
 		return mrt_hold_vmas_write(f, arg);
+	case MRT_HOLD_OTHERS_MMAP:
+		return mrt_hold_others_mmap(f, arg);
 	case MRT_RELEASE:
 		return mrt_release_holds(f);
 	case MRT_HELD:

@@ -147,4 +147,11 @@ struct mrt_alloc {
 /* How many there were. */
 #define MRT_SLOWPATH_CALLS	_IO('m', 15)
 
+/*
+ * The caller holds the mmap_lock of the process with that pid for reading, as
+ * soon as it can have it, for a minute or until MRT_RELEASE. So its exit has to
+ * wait before it frees page tables.
+ */
+#define MRT_HOLD_OTHERS_MMAP	_IO('m', 16)
+
 #endif /* MEMRESCUE_TEST_H */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nobody is killed for want of memory that is on its way. A victim that exits by
+ * itself hides from the OOM killer when its pages are unmapped, and frees them
+ * only after that. Here its exit is held up in between, by a reader of its
+ * mmap_lock, while a neighbour in its cgroup needs the memory.
+ */
+#include "lib.h"
+
+#define VICTIM_MIB	24	/* less than what exit_mmap() frees at once, in small pages */
+#define NEIGHBOUR_MIB	20
+#define LIMIT_MIB	40
+#define TRIES		10	/* memrescue may be quicker than the exit: then nothing has to be put off */
+
+/* Before 6.0 exit_mmap() frees an OOM victim's memory before it hides it. */
+static bool frees_late(void)
+{
+	return kernel_at_least(6, 0);
+}
+
+struct scene {
+	struct cgroup *top, *victim_cg, *neighbour_cg;
+	struct victim *victim, *neighbour, *reader;
+	int stuck, reads;
+};
+
+static void neighbour_run(struct victim *v, void *arg)
+{
+	char *p = mmap(NULL, NEIGHBOUR_MIB * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)arg;
+	if (p == MAP_FAILED)
+		return;
+	pattern_fill(p, NEIGHBOUR_MIB * MIB, PATTERN_KEY);
+	v->sh->word[0] = 1;
+	for (;;)
+		pause();
+}
+
+/*
+ * Memory between the other mappings and the stack: exit_mmap() unmaps it after those
+ * of files, and so does not free it on the way.
+ */
+static void fill_memory(void)
+{
+	unsigned long stack = (unsigned long)__builtin_frame_address(0);
+	char *p = mmap((void *)((stack - 64 * MIB) & ~(2 * MIB - 1)), VICTIM_MIB * MIB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p == MAP_FAILED)
+		bail("mmap below the stack: %s", strerror(errno));
+	pattern_fill(p, VICTIM_MIB * MIB, PATTERN_KEY);
+}
+
+/* As long as the thread that holds the lock is stuck, memrescue leaves the memory alone. */
+static void fill_and_lock(struct victim *v, void *arg)
+{
+	static pthread_mutex_t mutex;
+	pthread_mutexattr_t attr;
+
+	(void)v;
+	(void)arg;
+	fill_memory();
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&mutex, &attr);
+	pthread_mutex_lock(&mutex);
+}
+
+static void reader_run(struct victim *v, void *arg)
+{
+	struct scene *s = arg;
+
+	(void)v;
+	ioctl(s->reads, MRT_HOLD_OTHERS_MMAP, s->victim->pid);
+}
+
+static bool has_memory(const struct scene *s)
+{
+	return s->neighbour->sh->word[0];
+}
+
+/*
+ * Returns when the victim has been killed and is on its way out.
+ */
+static void scene_begin(struct scene *s)
+{
+	s->top = cg_new("spare");
+	if (cg_set(s->top, "cgroup.subtree_control", "+memory"))
+		bail("%s: no memory controller below it", s->top->path);
+	s->victim_cg = cg_new("spare/victim");
+	s->neighbour_cg = cg_new("spare/neighbour");
+	s->stuck = mrt_open();
+	s->reads = mrt_open();
+	s->victim = victim_new(&(struct victim_how){
+		.name = "v_victim", .cg = s->victim_cg, .mib = 1, .stuck = STUCK_D, .stuck_main = true,
+		.holds = s->stuck, .setup = fill_and_lock });
+	s->neighbour = victim_new(&(struct victim_how){
+		.name = "v_neighbour", .cg = s->neighbour_cg, .run = neighbour_run });
+	s->reader = victim_new(&(struct victim_how){
+		.name = "v_reader", .oom_score_adj = -900, .run = reader_run, .arg = s });
+	victim_go(s->reader);
+	if (!WAIT_UNTIL(mrt_held(s->reads, 0), PATIENCE_MS))
+		bail("the reader does not get mmap_lock");
+	log_mark();
+	cg_limit_mib(s->top, LIMIT_MIB);
+	victim_go(s->neighbour);
+	if (!WAIT_UNTIL(log_find("Killed process %d ", s->victim->pid), PATIENCE_MS))
+		bail("the victim is not killed");
+	mrt_release(s->stuck);
+}
+
+static void scene_end(struct scene *s)
+{
+	mrt_release(s->reads);
+	victim_free(s->neighbour);
+	victim_free(s->reader);
+	victim_free(s->victim);
+	mrt_close(s->reads);
+	mrt_close(s->stuck);
+	cg_remove(s->neighbour_cg);
+	cg_remove(s->victim_cg);
+	cg_remove(s->top);
+	if (!mr_wait_idle())
+		bail("memrescue still has something in flight");
+}
+
+/* Kills are being put off, or need not be, or were not. */
+static bool is_settled(const struct scene *s, long before)
+{
+	return mr_stat("kills_put_off") > before || has_memory(s) || log_find("Killed process %d ", s->neighbour->pid);
+}
+
+/* Returns whether a kill had to be put off. */
+static bool one_try(int *killed)
+{
+	long before = mr_stat("kills_put_off");
+	struct scene s;
+	bool put_off;
+
+	scene_begin(&s);
+	if (!WAIT_UNTIL(is_settled(&s, before), PATIENCE_MS))
+		bail("nothing happens");
+	mrt_release(s.reads);
+	if (!WAIT_UNTIL(has_memory(&s) || log_find("Killed process %d ", s.neighbour->pid), PATIENCE_MS))
+		bail("the neighbour neither gets its memory nor is killed");
+	*killed += !has_memory(&s);
+	put_off = mr_stat("kills_put_off") > before;
+	scene_end(&s);
+	return put_off;
+}
+
+static void nobody_is_killed(void)
+{
+	int killed = 0, tries = 0;
+	bool put_off = false;
+
+	while (tries < TRIES && !put_off && !killed) {
+		put_off = one_try(&killed);
+		tries++;
+	}
+	diag("%d tries", tries);
+	is_eq(killed, 0, "while a victim's memory comes nobody else is killed");
+	if (frees_late())
+		ok(put_off, "a kill was put off");
+}
+
+/* What the administrator kills is not. Context: kills are being put off. */
+static void sysrq_f(void)
+{
+	struct victim *decoy;
+
+	if (!file_exists("/proc/sysrq-trigger")) {
+		skip("the kernel has no CONFIG_MAGIC_SYSRQ", "sysrq-f is not put off");
+		return;
+	}
+	decoy = victim_new(&(struct victim_how){ .name = "v_decoy", .mib = 1, .oom_score_adj = 1000 });
+	file_write("/proc/sysrq-trigger", "f");
+	ok(victim_wait_exit(decoy), "sysrq-f is not put off");
+	victim_free(decoy);
+}
+
+static void not_for_ever(void)
+{
+	long before;
+	struct scene s;
+	int tries = 0;
+
+	do {
+		if (tries++)
+			scene_end(&s);
+		before = mr_stat("kills_put_off");
+		scene_begin(&s);
+		if (!WAIT_UNTIL(is_settled(&s, before), PATIENCE_MS))
+			bail("nothing happens");
+	} while (has_memory(&s) && tries < TRIES);
+	sysrq_f();
+	ok(WAIT_UNTIL(log_find("Killed process %d ", s.neighbour->pid), PATIENCE_MS),
+	   "if the memory does not come, somebody is killed");
+	ok(mr_stat("kills_put_off") > before, "not at once");
+	scene_end(&s);
+}
+
+int main(void)
+{
+	ok(mr_loaded(), "memrescue is there");
+	nobody_is_killed();
+	if (frees_late())
+		not_for_ever();
+	return done();
+}
