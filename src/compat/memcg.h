@@ -33,6 +33,12 @@ static inline bool compat_memcg_has_room(struct mem_cgroup *memcg,
 	       page_counter_read(&memcg->memory) + (1ul << order) <=
 	       READ_ONCE(memcg->memory.max);
 }
+
+/* Tells it from all others, also from those that are no more. */
+static inline u64 compat_memcg_serial(struct mem_cgroup *memcg)
+{
+	return memcg->css.serial_nr;
+}
 #else
 static inline bool compat_memcg_has(struct mem_cgroup *memcg,
 				    struct task_struct *task)
@@ -44,6 +50,11 @@ static inline bool compat_memcg_has_room(struct mem_cgroup *memcg,
 					 unsigned int order)
 {
 	return false;
+}
+
+static inline u64 compat_memcg_serial(struct mem_cgroup *memcg)
+{
+	return 0;
 }
 #endif
 

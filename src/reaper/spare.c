@@ -11,37 +11,26 @@
  * Context: see memrescue_spare().
  */
 #include <linux/atomic.h>
-#include <linux/bitmap.h>
-#include <linux/jiffies.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
 #include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
 #include "compat/memcg.h"
 #include "compat/mm.h"
+#include "reaper/spare_rule.h"
 #include "reaper/victim.h"
 
-/*
- * For how long a kill is put off at most for the same reason: something may be in
- * the way of a victim's exit. A reason that nobody asked about for a while is
- * another one when it comes up again.
- */
-#define SPARE_MS	1000u
-#define PAUSE_MS	100u
-
-/* Reasons at a time. If there are more, there is no putting off. */
-#define REASONS		64u
-
-/* An address space that is going, or a cgroup that has room; only compared. */
-struct reason {
-	const void *what;
-	unsigned long since;	/* jiffies */
-	unsigned long last;	/* jiffies */
+/* Why nobody need be killed. */
+struct why {
+	const void *what;	/* an mm that is going, or a cgroup that has room */
+	u64 id;			/* which one, as memory is used again */
 };
 
 /* Protected by oom_lock. */
-static struct reason reasons[REASONS];
+static struct spare_reason reasons[SPARE_REASONS];
 
 /*
  * Is exit_mmap() at work? It has page tables until it has unmapped everything, and
@@ -63,7 +52,7 @@ static bool is_waited_for(const struct oom_control *oc, struct mm_struct *mm)
 }
 
 /* Context: within rcu_read_lock(). */
-static const void *find_coming(const struct oom_control *oc)
+static bool find_coming(const struct oom_control *oc, struct why *why)
 {
 	struct task_struct *process;
 	struct mm_struct *mm;
@@ -71,58 +60,29 @@ static const void *find_coming(const struct oom_control *oc)
 	for_each_process(process) {
 		mm = READ_ONCE(process->signal->oom_mm);
 		if (mm && (is_waited_for(oc, mm) || is_being_freed(mm)) &&
-		    (!oc->memcg || compat_memcg_has(oc->memcg, process)))
-			return mm;
+		    (!oc->memcg || compat_memcg_has(oc->memcg, process))) {
+			why->what = mm;
+			why->id = process->start_time;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
-/* Why nobody need be killed; NULL: somebody has to. */
-static const void *find_reason(const struct oom_control *oc)
+/* Returns false if somebody has to be killed. */
+static bool find_why(const struct oom_control *oc, struct why *why)
 {
-	struct reaper *r = &memrescue_reaper;
-	const void *what;
+	bool found;
 
-	if (oc->memcg && compat_memcg_has_room(oc->memcg, oc->order))
-		return oc->memcg;
-	if (bitmap_empty(r->used, r->nr_records))
-		return NULL;
+	if (oc->memcg && compat_memcg_has_room(oc->memcg, oc->order)) {
+		why->what = oc->memcg;
+		why->id = compat_memcg_serial(oc->memcg);
+		return true;
+	}
 	rcu_read_lock();
-	what = find_coming(oc);
+	found = find_coming(oc, why);
 	rcu_read_unlock();
-	return what;
-}
-
-/* Its entry, or a new one; NULL if there is no room. Context: oom_lock held. */
-static struct reason *entry_of(const void *what)
-{
-	struct reason *reason, *unused = NULL;
-
-	for (reason = reasons; reason < reasons + REASONS; reason++) {
-		if (!reason->what ||
-		    time_after(jiffies,
-			       reason->last + msecs_to_jiffies(PAUSE_MS)))
-			unused = reason;
-		else if (reason->what == what)
-			return reason;
-	}
-	if (unused) {
-		unused->what = what;
-		unused->since = jiffies;
-	}
-	return unused;
-}
-
-/* Context: oom_lock held. */
-static bool may_put_off(const void *what)
-{
-	struct reason *reason = entry_of(what);
-
-	if (!reason)
-		return false;
-	reason->last = jiffies;
-	return time_before(jiffies,
-			   reason->since + msecs_to_jiffies(SPARE_MS));
+	return found;
 }
 
 /**
@@ -136,13 +96,15 @@ static bool may_put_off(const void *what)
  */
 bool memrescue_spare(const struct oom_control *oc)
 {
-	const void *what;
+	struct why why;
 
 	/* The administrator wants one killed (sysrq-f). */
 	if (oc->order < 0 || !READ_ONCE(memrescue_reaper.running))
 		return false;
-	what = find_reason(oc);
-	if (!what || !may_put_off(what))
+	if (!find_why(oc, &why) ||
+	    !memrescue_spare_allowed(reasons, why.what, why.id,
+				     div_u64(ktime_get_mono_fast_ns(),
+					     NSEC_PER_MSEC)))
 		return false;
 	atomic_long_inc(&memrescue_reaper_stats.kills_put_off);
 	return true;

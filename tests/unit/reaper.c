@@ -9,10 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 #include "reaper/order.h"
 #include "reaper/range.h"
 #include "reaper/robust_rule.h"
+#include "reaper/spare_rule.h"
 #include "reaper/state.h"
 
 #define MIB	(1024ul * 1024)
@@ -398,6 +400,52 @@ static void test_robust_aside_twice(void **unused)
 	assert_false(aside.more);
 }
 
+/* However often it is asked about: when was a kill put off for the last time? */
+static u64 last_put_off(unsigned int every_ms)
+{
+	static struct spare_reason reasons[SPARE_REASONS];
+	u64 begin = 5000, now, last = 0;
+
+	memset(reasons, 0, sizeof(reasons));
+	for (now = begin; now < begin + 20 * SPARE_MS; now += every_ms)
+		if (memrescue_spare_allowed(reasons, reasons, 7, now))
+			last = now - begin + 1;
+	return last;
+}
+
+static void test_spare_bounded(void **unused)
+{
+	static const unsigned int every[] = { 1, 10, 150, 999, 1000, 5000 };
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+		assert_true(last_put_off(every[i]) > 0);
+		assert_true(last_put_off(every[i]) <= SPARE_MS);
+	}
+}
+
+/* Others do not use up its time, nor does one that was there before. */
+static void test_spare_each_by_itself(void **unused)
+{
+	static struct spare_reason reasons[SPARE_REASONS];
+	u64 id;
+
+	(void)unused;
+	assert_true(memrescue_spare_allowed(reasons, reasons, 1, 0));
+	assert_true(memrescue_spare_allowed(reasons, reasons, 2, SPARE_MS));
+	assert_false(memrescue_spare_allowed(reasons, reasons, 1, SPARE_MS));
+	assert_true(memrescue_spare_allowed(reasons, reasons + 1, 1, SPARE_MS));
+	/* There is no room for more than so many. */
+	for (id = 3; id < SPARE_REASONS; id++)
+		assert_true(memrescue_spare_allowed(reasons, reasons, id, SPARE_MS));
+	assert_false(memrescue_spare_allowed(reasons, reasons, id, SPARE_MS));
+	assert_true(memrescue_spare_allowed(reasons, reasons, id - 1, SPARE_MS));
+	/* It is forgotten when nobody asks any more. */
+	assert_true(memrescue_spare_allowed(reasons, reasons, 1,
+					    SPARE_MS + SPARE_FORGET_MS + 1));
+}
+
 static void test_robust_wait_is_stocks(void **unused)
 {
 	(void)unused;
@@ -427,6 +475,8 @@ int main(void)
 		cmocka_unit_test(test_range_top_of_address_space),
 		cmocka_unit_test(test_robust_rule),
 		cmocka_unit_test(test_robust_rule_is_careful),
+		cmocka_unit_test(test_spare_bounded),
+		cmocka_unit_test(test_spare_each_by_itself),
 		cmocka_unit_test(test_robust_aside_all),
 		cmocka_unit_test(test_robust_aside_cost),
 		cmocka_unit_test(test_robust_aside_twice),

@@ -2,7 +2,7 @@
 /*
  * On a machine that is not in trouble no hook fires: the counters of all hooks
  * stand still while processes fork, execute, fault, map, do I/O, send signals
- * and end. No function is traced but the one that has memrescue's kprobe.
+ * and end. No function is traced but those that have memrescue's kprobes.
  */
 #include "load.h"
 

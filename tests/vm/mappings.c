@@ -240,6 +240,7 @@ static void mlocked(void)
 		check_reaped(v, &before, "killed", name);
 	} else {
 		ok(later_victim_taken(), "%s: a victim that comes after it is taken", name);
+		ok(memory_there(v), "%s: its memory stays while it is stuck", name);
 		check_gone(v, name);
 	}
 	ok(WAIT_UNTIL(meminfo_kib("Mlocked") <= locked + 256, PATIENCE_MS), "%s: the count of locked pages is back", name);

@@ -7,10 +7,16 @@
  */
 #include "lib.h"
 
-#define VICTIM_MIB	24	/* less than what exit_mmap() frees at once, in small pages */
-#define NEIGHBOUR_MIB	20
-#define LIMIT_MIB	40
-#define TRIES		10	/* memrescue may be quicker than the exit: then nothing has to be put off */
+#define VICTIM_MIB	12	/* less than what exit_mmap() frees at once */
+#define NEIGHBOUR_MIB	10
+#define LIMIT_MIB	20
+#define TRIES		20	/* memrescue may be quicker than the exit: then nothing has to be put off */
+
+/*
+ * How long the victim is stuck: less than the 2 s after which memrescue does not care
+ * about its lock any more, and long enough for memrescue not to look often.
+ */
+#define STUCK_MS	1000
 
 /* Before 6.0 exit_mmap() frees an OOM victim's memory before it hides it. */
 static bool frees_late(void)
@@ -49,6 +55,8 @@ static void fill_memory(void)
 
 	if (p == MAP_FAILED)
 		bail("mmap below the stack: %s", strerror(errno));
+	/* Else the exit may have to wait for khugepaged. */
+	madvise(p, VICTIM_MIB * MIB, MADV_NOHUGEPAGE);
 	pattern_fill(p, VICTIM_MIB * MIB, PATTERN_KEY);
 }
 
@@ -107,6 +115,7 @@ static void scene_begin(struct scene *s)
 	victim_go(s->neighbour);
 	if (!WAIT_UNTIL(log_find("Killed process %d ", s->victim->pid), PATIENCE_MS))
 		bail("the victim is not killed");
+	sleep_ms(STUCK_MS);
 	mrt_release(s->stuck);
 }
 
