@@ -78,6 +78,8 @@ static void no_page(struct memrescue_pool_client *client)
 {
 	this_cpu_inc(client->counts->misses);
 	atomic_inc(&memrescue_pool.missed);
+	/* Who clears the request that is there already reads the misses after that. */
+	smp_mb__after_atomic();
 	trace_pool_miss(client->name);
 	memrescue_pool_kick_missed(memrescue_pool_near());
 }

@@ -176,10 +176,12 @@ static bool fill_shelf(struct pool_node *node, struct pool_cpu *cpu)
 		memrescue_pool_unclaim();
 		if (!page)
 			return false;
-		if (good)
-			continue;
-		memrescue_pool_free(page);
-		return true;
+		if (!good) {
+			memrescue_pool_free(page);
+			return true;
+		}
+		if (count % BATCH == 0)
+			cond_resched();
 	}
 }
 
