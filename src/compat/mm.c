@@ -167,7 +167,8 @@ static struct page *page_there(struct mm_struct *mm, unsigned long addr)
 	struct page *page;
 	long n;
 
-	if (!vma || addr < vma->vm_start || (vma->vm_flags & VM_HUGETLB))
+	if (!vma || addr < vma->vm_start ||
+	    (vma->vm_flags & (VM_HUGETLB | VM_IO | VM_PFNMAP)))
 		return NULL;
 #if !defined(HAVE_FOLL_NOFAULT)
 	page = static_call(memrescue_follow)(vma, addr, FOLL_GET);

@@ -21,9 +21,18 @@
 #include "compat/regs.h"
 #include "hook/hook.h"
 
+/*
+ * Who was chosen and not killed, with the OOM killer's reference: it is dropped when
+ * the next one is chosen. A victim that is marked before that tells that the function
+ * was executed all the same, because somebody else (a live patch, a BPF program) has
+ * decided where its callers go; it has dropped the reference then. Context: oom_lock.
+ */
+static struct task_struct *spared;
+
 #ifdef HAVE_MARK_VICTIM_TASK
 static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
 {
+	spared = NULL;
 	memrescue_hook_pass(data, task, HOOK_REASON_OOM);
 }
 #else
@@ -31,6 +40,7 @@ static void on_mark_victim(void *data, int nr)
 {
 	struct task_struct *task;
 
+	spared = NULL;
 	rcu_read_lock();
 	task = pid_task(find_pid_ns(nr, &init_pid_ns), PIDTYPE_PID);
 	if (task)
@@ -49,10 +59,17 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+static void drop_spared(void)
+{
+	if (spared)
+		put_task_struct(spared);
+	spared = NULL;
+}
+
 /*
  * Whoever is chosen and not killed: the caller returns as if there had been a
  * victim to wait for. oom_kill_process() drops the reference to the one chosen,
- * and so does this.
+ * and so does this, later.
  */
 static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -62,9 +79,11 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 		(struct oom_control *)regs_get_kernel_argument(regs, 0);
 
 	/* All of its callers have it there: it is what it is taken for. */
-	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))
+	drop_spared();
+	if (!kprobe_ftrace(probe) || !object_is_on_stack(oc) ||
+	    !memrescue_hook_spare(hook, oc))
 		return 0;
-	put_task_struct(oc->chosen);
+	spared = oc->chosen;
 	compat_regs_skip(regs);
 	return 1;
 }
@@ -108,5 +127,6 @@ struct memrescue_hook memrescue_hook_oom_kill = {
 	.part = HOOK_PART_SPARE,
 	.pre = on_oom_kill,
 	.check = check_oom_kill,
+	.gone = drop_spared,
 	.loss = "another one may be killed just when a victim's memory comes back",
 };

@@ -232,8 +232,11 @@ static unsigned int zap_by_mmap_lock(struct victim *v)
 /* For how long has mmap_lock not been to be had, whenever it was tried? */
 static u64 blocked_ms(const struct victim *v)
 {
-	return div_u64(memrescue_us_between(READ_ONCE(v->blocked_ns),
-					    ktime_get_mono_fast_ns()),
+	u64 since = READ_ONCE(v->blocked_ns);
+
+	if (!since)
+		return 0;
+	return div_u64(memrescue_us_between(since, ktime_get_mono_fast_ns()),
 		       USEC_PER_MSEC);
 }
 
