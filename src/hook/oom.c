@@ -14,6 +14,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <trace/events/oom.h>
@@ -23,16 +24,22 @@
 
 /*
  * Who was chosen and not killed, with the OOM killer's reference: it is dropped when
- * the next one is chosen. A victim that is marked before that tells that the function
- * was executed all the same, because somebody else (a live patch, a BPF program) has
- * decided where its callers go; it has dropped the reference then. Context: oom_lock.
+ * the next one is chosen. If it is marked before that, the function was executed all
+ * the same, because somebody else (a live patch, a BPF program) has decided where its
+ * callers go; it has dropped the reference then. Context: oom_lock.
  */
 static struct task_struct *spared;
+
+static void note_marked(struct task_struct *task)
+{
+	if (spared && same_thread_group(task, spared))
+		spared = NULL;
+}
 
 #ifdef HAVE_MARK_VICTIM_TASK
 static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
 {
-	spared = NULL;
+	note_marked(task);
 	memrescue_hook_pass(data, task, HOOK_REASON_OOM);
 }
 #else
@@ -40,11 +47,12 @@ static void on_mark_victim(void *data, int nr)
 {
 	struct task_struct *task;
 
-	spared = NULL;
 	rcu_read_lock();
 	task = pid_task(find_pid_ns(nr, &init_pid_ns), PIDTYPE_PID);
-	if (task)
+	if (task) {
+		note_marked(task);
 		memrescue_hook_pass(data, task, HOOK_REASON_OOM);
+	}
 	rcu_read_unlock();
 }
 #endif
@@ -78,8 +86,8 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 	struct oom_control *oc =
 		(struct oom_control *)regs_get_kernel_argument(regs, 0);
 
-	/* All of its callers have it there: it is what it is taken for. */
 	drop_spared();
+	/* All of its callers have it there: it is what it is taken for. */
 	if (!kprobe_ftrace(probe) || !object_is_on_stack(oc) ||
 	    !memrescue_hook_spare(hook, oc))
 		return 0;

@@ -23,12 +23,6 @@
 #include "reaper/spare_rule.h"
 #include "reaper/victim.h"
 
-/* Why nobody need be killed. */
-struct why {
-	const void *what;	/* an mm that is going, or a cgroup that has room */
-	u64 id;			/* which one, as memory is used again */
-};
-
 /* Protected by oom_lock. */
 static struct spare_reason reasons[SPARE_REASONS];
 
@@ -51,8 +45,15 @@ static bool is_waited_for(const struct oom_control *oc, struct mm_struct *mm)
 	return oc->memcg && !compat_mm_flag(mm, MMF_OOM_SKIP);
 }
 
-/* Context: within rcu_read_lock(). */
-static bool find_coming(const struct oom_control *oc, struct why *why)
+static bool may_put_off(const void *what, u64 id)
+{
+	u64 now_ms = div_u64(ktime_get_mono_fast_ns(), NSEC_PER_MSEC);
+
+	return memrescue_spare_allowed(reasons, what, id, now_ms);
+}
+
+/* The process of a victim whose memory is on its way, or NULL. */
+static struct task_struct *find_coming(const struct oom_control *oc)
 {
 	struct task_struct *process;
 	struct mm_struct *mm;
@@ -60,29 +61,30 @@ static bool find_coming(const struct oom_control *oc, struct why *why)
 	for_each_process(process) {
 		mm = READ_ONCE(process->signal->oom_mm);
 		if (mm && (is_waited_for(oc, mm) || is_being_freed(mm)) &&
-		    (!oc->memcg || compat_memcg_has(oc->memcg, process))) {
-			why->what = mm;
-			why->id = process->start_time;
-			return true;
-		}
+		    (!oc->memcg || compat_memcg_has(oc->memcg, process)))
+			return process;
 	}
-	return false;
+	return NULL;
 }
 
-/* Returns false if somebody has to be killed. */
-static bool find_why(const struct oom_control *oc, struct why *why)
+static bool wait_for_coming(const struct oom_control *oc)
 {
-	bool found;
+	struct task_struct *process;
+	bool wait;
 
-	if (oc->memcg && compat_memcg_has_room(oc->memcg, oc->order)) {
-		why->what = oc->memcg;
-		why->id = compat_memcg_serial(oc->memcg);
-		return true;
-	}
 	rcu_read_lock();
-	found = find_coming(oc, why);
+	process = find_coming(oc);
+	wait = process && may_put_off(process->signal->oom_mm,
+				      process->start_time);
 	rcu_read_unlock();
-	return found;
+	return wait;
+}
+
+/* What has come back meanwhile. */
+static bool try_again(const struct oom_control *oc)
+{
+	return oc->memcg && compat_memcg_has_room(oc->memcg, oc->order) &&
+	       may_put_off(oc->memcg, compat_memcg_serial(oc->memcg));
 }
 
 /**
@@ -96,16 +98,15 @@ static bool find_why(const struct oom_control *oc, struct why *why)
  */
 bool memrescue_spare(const struct oom_control *oc)
 {
-	struct why why;
-
 	/* The administrator wants one killed (sysrq-f). */
 	if (oc->order < 0 || !READ_ONCE(memrescue_reaper.running))
 		return false;
-	if (!find_why(oc, &why) ||
-	    !memrescue_spare_allowed(reasons, why.what, why.id,
-				     div_u64(ktime_get_mono_fast_ns(),
-					     NSEC_PER_MSEC)))
-		return false;
+	if (!wait_for_coming(oc)) {
+		/* What is seen to be over has left room: in this order. */
+		smp_rmb();
+		if (!try_again(oc))
+			return false;
+	}
 	atomic_long_inc(&memrescue_reaper_stats.kills_put_off);
 	return true;
 }

@@ -16,7 +16,7 @@
 #define SPARE_MS	1000u
 
 /*
- * A reason is forgotten when nobody has asked about it for so long. Whoever is put
+ * A reason is forgotten when nothing was put off for it for so long. Whoever is put
  * off asks again when it has tried to reclaim, which may take seconds.
  */
 #define SPARE_FORGET_MS	30000u
@@ -24,7 +24,7 @@
 /* Reasons that are remembered. If there are more, there is no putting off. */
 #define SPARE_REASONS	256u
 
-/* Milliseconds of a clock that only goes forward. */
+/* Milliseconds of a clock that may differ a little between CPUs. */
 struct spare_reason {
 	const void *what;	/* only compared; NULL: no reason */
 	u64 id;			/* tells it from one that was there before */
@@ -41,7 +41,7 @@ memrescue_spare_find(struct spare_reason *reasons, const void *what, u64 id,
 
 	for (reason = reasons; reason < reasons + SPARE_REASONS; reason++) {
 		if (!reason->what ||
-		    now_ms - reason->last_ms > SPARE_FORGET_MS)
+		    now_ms > reason->last_ms + SPARE_FORGET_MS)
 			unused = reason;
 		else if (reason->what == what && reason->id == id)
 			return reason;
@@ -50,6 +50,7 @@ memrescue_spare_find(struct spare_reason *reasons, const void *what, u64 id,
 		unused->what = what;
 		unused->id = id;
 		unused->since_ms = now_ms;
+		unused->last_ms = now_ms;
 	}
 	return unused;
 }
@@ -71,10 +72,11 @@ static inline bool memrescue_spare_allowed(struct spare_reason *reasons,
 	struct spare_reason *reason;
 
 	reason = memrescue_spare_find(reasons, what, id, now_ms);
-	if (!reason)
+	if (!reason || now_ms >= reason->since_ms + SPARE_MS)
 		return false;
-	reason->last_ms = now_ms;
-	return now_ms - reason->since_ms < SPARE_MS;
+	if (now_ms > reason->last_ms)
+		reason->last_ms = now_ms;
+	return true;
 }
 
 #endif

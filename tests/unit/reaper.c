@@ -441,7 +441,11 @@ static void test_spare_each_by_itself(void **unused)
 		assert_true(memrescue_spare_allowed(reasons, reasons, id, SPARE_MS));
 	assert_false(memrescue_spare_allowed(reasons, reasons, id, SPARE_MS));
 	assert_true(memrescue_spare_allowed(reasons, reasons, id - 1, SPARE_MS));
-	/* It is forgotten when nobody asks any more. */
+	/* A clock that goes back by a little gives it no time. */
+	assert_false(memrescue_spare_allowed(reasons, reasons, 1, SPARE_MS));
+	assert_true(memrescue_spare_allowed(reasons, reasons, 2, SPARE_MS - 1));
+	assert_false(memrescue_spare_allowed(reasons, reasons, 2, 2 * SPARE_MS));
+	/* It is forgotten when nothing was put off for it for long. */
 	assert_true(memrescue_spare_allowed(reasons, reasons, 1,
 					    SPARE_MS + SPARE_FORGET_MS + 1));
 }
