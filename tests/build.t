@@ -41,6 +41,33 @@ result 'make KDIR= DEBUG=1' "$(make_copy KDIR="$kdir" DEBUG=1 || cat "$scratch/o
 result '... has the parameter fail=' "$(modinfo -p "$scratch/copy/build/$release/debug/memrescue.ko" | grep -q '^fail:' || echo 'it has not')"
 result '... which the module for users has not' "$(! modinfo -p "$scratch/copy/build/$release/memrescue.ko" | grep '^fail:' || echo 'it has')"
 
+# headers_without NAME OPTION...: the headers of a kernel that was configured without these
+headers_without()
+{
+	local into=$scratch/$1 link option
+	shift
+	cp -a "$kdir" "$into"
+	for link in scripts tools; do ln -sfn "$(readlink -f "$kdir/$link")" "$into/$link"; done
+	for option; do
+		sed -i "/^CONFIG_$option=/d" "$into/include/config/auto.conf"
+		sed -i "/^#define CONFIG_$option /d" "$into/include/generated/autoconf.h"
+	done
+}
+
+warnings() { grep -F 'warning:' "$scratch/output" || true; }
+
+kprobes_wanted() { nm -u "$scratch/copy/build/$release/memrescue.ko" 2>&1 | grep 'register_k.*probe' || true; }
+
+headers_without no-kprobes KPROBES KRETPROBES KPROBES_ON_FTRACE KPROBE_EVENTS OPTPROBES
+result 'make KDIR= for a kernel without kprobes' "$(make_copy KDIR="$scratch/no-kprobes" || cat "$scratch/output"; leaves memrescue.ko)"
+result '... without a warning, and without them' "$(warnings; kprobes_wanted)"
+headers_without less MMU_NOTIFIER PER_VMA_LOCK SWAP TRANSPARENT_HUGEPAGE
+result 'make KDIR= for one without MMU notifiers, locks of VMAs, swap and huge pages' \
+	"$(make_copy KDIR="$scratch/less" || cat "$scratch/output"; leaves memrescue.ko)"
+result '... without a warning' "$(warnings)"
+result "make KDIR= for the kernel as it is" "$(make_copy KDIR="$kdir" || cat "$scratch/output"; leaves memrescue.ko)"
+result '... wants them' "$([ -n "$(kprobes_wanted)" ] || echo 'it does not')"
+
 touch "$scratch/stamp"
 result 'make again compiles nothing' "$(make_copy KDIR="$kdir" || cat "$scratch/output"
 	find "$scratch/copy/build/$release/obj" -name '*.o' -newer "$scratch/stamp")"

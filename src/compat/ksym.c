@@ -94,6 +94,24 @@ static void bind_oom_lock(unsigned long addr)
 	found_oom_lock = (struct mutex *)addr;
 }
 
+/* kernel/kprobes.c: switched by kprobes/enabled in debugfs; NULL: not found. */
+static const bool *found_kprobes_off;
+
+static void bind_kprobes_off(unsigned long addr)
+{
+	found_kprobes_off = (const bool *)addr;
+}
+
+#ifdef CONFIG_KPROBES_ON_FTRACE
+/* kernel/trace/ftrace.c: the sysctl kernel.ftrace_enabled; NULL: not found. */
+static const int *found_ftrace_on;
+
+static void bind_ftrace_on(unsigned long addr)
+{
+	found_ftrace_on = (const int *)addr;
+}
+#endif
+
 struct ksym {
 	const char *name;
 	const char *loss;		/* what is lost without it */
@@ -141,6 +159,18 @@ static struct ksym ksyms[KSYM_COUNT] = {
 		.loss = "victims whose threads have robust lists are reaped after 2 s",
 #ifndef HAVE_FOLL_NOFAULT
 		.bind = bind_memrescue_follow,
+#endif
+	},
+	[KSYM_KPROBES_OFF] = {
+		.name = "kprobes_all_disarmed",
+		.loss = "hooks are shown as active also while kprobes are turned off (debugfs)",
+		.bind = bind_kprobes_off,
+	},
+	[KSYM_FTRACE_ON] = {
+		.name = "ftrace_enabled",
+		.loss = "hooks are shown as active also while ftrace is turned off (sysctl)",
+#ifdef CONFIG_KPROBES_ON_FTRACE
+		.bind = bind_ftrace_on,
 #endif
 	},
 };
@@ -289,4 +319,24 @@ void memrescue_oom_unlock(void)
 {
 	if (found_oom_lock)
 		mutex_unlock(found_oom_lock);
+}
+
+/**
+ * memrescue_kprobes_off() - are kprobes registered, but not hit?
+ * @ftrace: those that are by ftrace
+ *
+ * The administrator can turn them off and on at any time.
+ *
+ * Context: any, after memrescue_ksym_init().
+ * Return: why they are not hit, in words; NULL if they are, as far as is known.
+ */
+const char *memrescue_kprobes_off(bool ftrace)
+{
+	if (found_kprobes_off && READ_ONCE(*found_kprobes_off))
+		return "kprobes are turned off (kprobes/enabled in debugfs)";
+#ifdef CONFIG_KPROBES_ON_FTRACE
+	if (ftrace && found_ftrace_on && !READ_ONCE(*found_ftrace_on))
+		return "ftrace is turned off (sysctl kernel.ftrace_enabled)";
+#endif
+	return NULL;
 }

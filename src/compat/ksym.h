@@ -66,12 +66,15 @@ DECLARE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 #define KSYM_WCHAN		4u
 #define KSYM_OOM_LOCK		5u
 #define KSYM_FOLLOW_PAGE	6u
-#define KSYM_COUNT		7u
+#define KSYM_KPROBES_OFF	7u
+#define KSYM_FTRACE_ON		8u
+#define KSYM_COUNT		9u
 
 int memrescue_ksym_init(void);
 bool memrescue_ksym_has(unsigned int sym);
 ssize_t memrescue_ksym_table(char *buf, size_t size);
 bool memrescue_oom_trylock(void);
 void memrescue_oom_unlock(void);
+const char *memrescue_kprobes_off(bool ftrace);
 
 #endif

@@ -9,6 +9,7 @@
 #include <linux/rcupdate.h>
 #include <linux/string.h>
 #include "compat/fault.h"
+#include "compat/ksym.h"
 #include "hook/hook.h"
 
 #define DETACH_RETRY_MS	10u
@@ -32,6 +33,11 @@ static DEFINE_MUTEX(attach_lock);
 /* Both written before the first hook is attached. */
 static const struct memrescue_sink *hook_sink;
 const struct memrescue_rescue_sink *memrescue_hook_rescue_sink;
+
+static struct kprobe *probe_of(struct memrescue_hook *hook)
+{
+	return hook->kind == HOOK_KRETPROBE ? &hook->ret.kp : &hook->probe;
+}
 
 static void match_tracepoint(struct tracepoint *tracepoint, void *unused)
 {
@@ -106,12 +112,9 @@ static void quiesce_kretprobe(struct kretprobe *ret)
  */
 static void detach_kprobe(struct memrescue_hook *hook)
 {
-	struct kprobe *probe = &hook->probe;
-	kprobe_opcode_t *addr;
+	struct kprobe *probe = probe_of(hook);
+	kprobe_opcode_t *addr = probe->addr;
 
-	if (hook->kind == HOOK_KRETPROBE)
-		probe = &hook->ret.kp;
-	addr = probe->addr;
 	if (hook->kind == HOOK_KRETPROBE)
 		quiesce_kretprobe(&hook->ret);
 	for (;;) {
@@ -152,16 +155,28 @@ static int register_kind(struct memrescue_hook *hook)
 	return attach_kprobe(hook);
 }
 
+/* Why it is not called although it is attached, in words; NULL: it is. */
+static const char *why_disarmed(struct memrescue_hook *hook)
+{
+	if (!hook->attached || hook->kind == HOOK_TRACEPOINT)
+		return NULL;
+	return memrescue_kprobes_off(kprobe_ftrace(probe_of(hook)));
+}
+
 static void attach_one(struct memrescue_hook *hook)
 {
-	const char *why = NULL;
+	const char *why = NULL, *disarmed;
 
 	/* Once it has been checked, it may be refuted at any time. */
 	WRITE_ONCE(hook->why, NULL);
 	hook->err = register_kind(hook);
 	hook->attached = !hook->err;
+	disarmed = why_disarmed(hook);
 	if (hook->attached && hook->check)
 		why = hook->check(hook);
+	/* The check may have failed for that reason alone. */
+	if (why && disarmed)
+		why = disarmed;
 	if (why) {
 		WRITE_ONCE(hook->why, why);
 		detach_one(hook);
@@ -171,6 +186,9 @@ static void attach_one(struct memrescue_hook *hook)
 		pr_warn("hook %s (%s) is off (%d%s%s); lost without it: %s\n",
 			hook->name, hook->target, hook->err, why ? ": " : "",
 			why ?: "", hook->loss);
+	else if (disarmed)
+		pr_warn("hook %s (%s) is disarmed: %s; lost meanwhile: %s\n",
+			hook->name, hook->target, disarmed, hook->loss);
 }
 
 /**
@@ -308,28 +326,37 @@ static const char *const parts[] = {
 	[HOOK_PART_SPARE] = "spare",
 };
 
-static ssize_t hook_row(const struct memrescue_hook *hook, char *buf,
-			size_t size)
+static ssize_t hook_state(const struct memrescue_hook *hook, bool disarmed,
+			  char *buf, size_t size)
 {
+	if (disarmed)
+		return scnprintf(buf, size, "disarmed");
+	if (hook->attached)
+		return scnprintf(buf, size, "active");
+	if (hook->err == -EPROTO)
+		return scnprintf(buf, size, "refuted");
+	if (hook->err)
+		return scnprintf(buf, size, "failed(%d)", hook->err);
+	return scnprintf(buf, size, "off");
+}
+
+static ssize_t hook_row(struct memrescue_hook *hook, char *buf, size_t size)
+{
+	const char *why = why_disarmed(hook);
 	unsigned long missed = atomic_long_read(&hook->missed);
 	ssize_t len;
 
 	len = scnprintf(buf, size, "%s %s %s %s optional ", hook->name,
 			parts[hook->part], kinds[hook->kind], hook->target);
-	if (hook->attached)
-		len += scnprintf(buf + len, size - len, "active");
-	else if (hook->err == -EPROTO)
-		len += scnprintf(buf + len, size - len, "refuted");
-	else if (hook->err)
-		len += scnprintf(buf + len, size - len, "failed(%d)",
-				 hook->err);
-	else
-		len += scnprintf(buf + len, size - len, "off");
+	len += hook_state(hook, why, buf + len, size - len);
+	if (!why)
+		why = READ_ONCE(hook->why);
 	if (hook->attached)
 		missed += hook->probe.nmissed + hook->ret.kp.nmissed +
 			  hook->ret.nmissed;
-	len += scnprintf(buf + len, size - len, " %lu %lu %s\n",
-			 atomic_long_read(&hook->hits), missed, hook->loss);
+	len += scnprintf(buf + len, size - len, " %lu %lu %s%s%s\n",
+			 atomic_long_read(&hook->hits), missed, hook->loss,
+			 why ? "; why: " : "", why ?: "");
 	return len;
 }
 

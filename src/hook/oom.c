@@ -30,11 +30,7 @@
  */
 static struct task_struct *spared;
 
-static void note_marked(struct task_struct *task)
-{
-	if (spared && same_thread_group(task, spared))
-		spared = NULL;
-}
+static void note_marked(struct task_struct *task);
 
 #ifdef HAVE_MARK_VICTIM_TASK
 static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
@@ -56,6 +52,12 @@ static void on_mark_victim(void *data, int nr)
 	rcu_read_unlock();
 }
 #endif
+
+static void note_marked(struct task_struct *task)
+{
+	if (spared && same_thread_group(task, spared))
+		spared = NULL;
+}
 
 static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 {

@@ -473,6 +473,9 @@ static int read_table(const char *path, struct mr_row *rows, int max)
 		memset(r, 0, sizeof(*r));
 		for (word = strtok_r(line, " \t", &in); word && c < columns - 1; word = strtok_r(NULL, " \t", &in))
 			row_word(r, titles[c++], word);
+		/* What is left is one column, of several words. */
+		if (word)
+			snprintf(r->loss, sizeof(r->loss), "%s%s%s", word, *in ? " " : "", in);
 		if (!r->name[0])
 			memcpy(r->name, r->target, sizeof(r->name));
 	}

@@ -142,7 +142,7 @@ bool mr_wait_idle(void);
 
 /* A row of the tables "hooks" and "symbols". */
 struct mr_row {
-	char name[64], part[16], target[64], kind[32], need[16], state[96];
+	char name[64], part[16], target[64], kind[32], need[16], state[96], loss[256];
 	long hits, missed;
 };
 

@@ -11,6 +11,9 @@
 #define LIMIT_MIB	24
 #define ROWS		32
 
+#define KPROBES_SWITCH	DEBUGFS "kprobes/enabled"
+#define FTRACE_SWITCH	"/proc/sys/kernel/ftrace_enabled"
+
 static struct cgroup *cg;
 static struct mr_row hooks[ROWS], symbols[ROWS];
 static int nr_hooks, nr_symbols;
@@ -247,6 +250,20 @@ static void lose_wchan(const char *what)
 	victim_free(v);
 }
 
+/* What is turned off is not seen to be. */
+static void lose_switch(const char *what)
+{
+	const char *file = strcmp(what, "ftrace_enabled") ? KPROBES_SWITCH : FTRACE_SWITCH;
+	struct mr_row rows[ROWS];
+
+	if (!file_set(file, "0")) {
+		ok(!strcmp(row(rows, mr_hooks(rows, ROWS), "queue_oom_reaper")->state, "active"),
+		   "without %s: a hook that is turned off is shown as active", what);
+		file_write(file, "1");
+	}
+	lose_nothing(what);
+}
+
 static const struct {
 	const char *name;
 	void (*check)(const char *what);
@@ -260,6 +277,8 @@ static const struct {
 	{ "get_wchan", lose_wchan },
 	{ "oom_lock", lose_nothing },
 	{ "follow_page", lose_lists },
+	{ "kprobes_all_disarmed", lose_switch },
+	{ "ftrace_enabled", lose_switch },
 	/* Of the rescue: what it does without them is in rescue.c. */
 	{ "__alloc_pages_slowpath", lose_nothing },
 	{ "mm_vmscan_direct_reclaim_begin", lose_nothing },
@@ -301,6 +320,15 @@ static int rows_changed(const char *what, const struct mr_row *was, int n, const
 	return wrong;
 }
 
+/* Each of its rows says what is lost, and so does the log. */
+static bool loss_is_said(const char *what)
+{
+	struct mr_row *symbol = row(symbols, nr_symbols, what), *hook = row(hooks, nr_hooks, what);
+
+	return (!symbol || (symbol->loss[0] && log_find("symbol %s is missing; lost without it: %s", what, symbol->loss))) &&
+	       (!hook || (hook->loss[0] && log_find("(%s) is off (-2); lost without it: %s", what, hook->loss)));
+}
+
 static void check_optional(const char *what)
 {
 	struct mr_row now_hooks[ROWS], now_symbols[ROWS];
@@ -312,8 +340,7 @@ static void check_optional(const char *what)
 	is_eq(rows_changed(what, hooks, nr_hooks, now_hooks, "failed(-2)") +
 	      rows_changed(what, symbols, nr_symbols, now_symbols, "missing"), 0,
 	      "without %s: its row says so, the others are as ever", what);
-	ok(log_find("memrescue: symbol %s is missing", what) || log_find("(%s) is off (-2)", what),
-	   "without %s: the log says so", what);
+	ok(loss_is_said(what), "without %s: the log says so, and what is lost", what);
 	check_loss(what);
 	unload(what);
 }
@@ -414,28 +441,93 @@ static void check_nothing_left(const char *what, const char *fail, int err, cons
 	is_eq(mr_traces(), 0, "without %s: nothing is left of it", what);
 }
 
+/* ---- turned off by the administrator ---- */
+
+static struct mr_row *hook_row(const char *target)
+{
+	struct mr_row *found;
+
+	read_tables();
+	found = row(hooks, nr_hooks, target);
+	if (!found)
+		bail("no hook of %s", target);
+	return found;
+}
+
+static bool hook_is(const char *target, const char *state)
+{
+	struct mr_row *hook = hook_row(target);
+
+	if (!strcmp(hook->state, state))
+		return true;
+	diag("%s: %s instead of %s", target, hook->state, state);
+	return false;
+}
+
+/* The hooks that are seen to be off, and why, while everything else goes on. */
+static void disarmed(const char *what, const char *why)
+{
+	long hits = hook_row("queue_oom_reaper")->hits;
+
+	ok(hook_is("queue_oom_reaper", "disarmed") && hook_is("oom_kill_process", "disarmed"),
+	   "%s: the table says that these hooks are disarmed", what);
+	ok(strstr(hook_row("oom_kill_process")->loss, why), "%s: and why", what);
+	ok(hook_is("mark_victim", "active") && hook_is("signal_generate", "active"), "%s: tracepoints are still active", what);
+	lose_nothing(what);
+	is_eq(hook_row("queue_oom_reaper")->hits, hits, "%s: the kprobe is not hit", what);
+}
+
+static void armed(const char *what)
+{
+	long hits = hook_row("queue_oom_reaper")->hits;
+
+	ok(hook_is("queue_oom_reaper", "active") && hook_is("oom_kill_process", "active"), "%s: they are active", what);
+	ok(!strstr(hook_row("oom_kill_process")->loss, "; why: "), "%s: for no reason", what);
+	lose_nothing(what);
+	is_eq(hook_row("queue_oom_reaper")->hits, hits + 1, "%s: the kprobe is hit", what);
+}
+
 static void check_kprobes_off(void)
 {
-	const char *what = "kprobes (turned off)";
-	struct mr_row *queued;
+	const char *what = "kprobes off";
 
-	if (file_set(DEBUGFS "kprobes/enabled", "0")) {
-		skip("the kernel has no switch for kprobes", "without %s", what);
+	if (file_set(KPROBES_SWITCH, "0")) {
+		skip("the kernel has no switch for kprobes", "%s", what);
 		return;
 	}
-	is_eq(load_failing(""), 0, "without %s: it can be loaded", what);
-	lose_nothing(what);
-	read_tables();
-	queued = row(hooks, nr_hooks, "queue_oom_reaper");
-	ok(queued && !queued->hits, "without %s: the kprobe is not hit", what);
+	is_eq(load_failing(""), 0, "%s: it can be loaded", what);
+	ok(log_find("memrescue: hook oom_queued (queue_oom_reaper) is disarmed: kprobes are turned off"),
+	   "%s: the log says what is not called, and why", what);
+	disarmed(what, "; why: kprobes are turned off");
+	ok(hook_is("__alloc_pages_slowpath", "refuted") && strstr(hook_row("__alloc_pages_slowpath")->loss, "; why: kprobes are"),
+	   "%s: what has to be tested first is off", what);
 	unload(what);
-	is_eq(load_failing(""), 0, "without %s: it can be loaded again", what);
-	file_write(DEBUGFS "kprobes/enabled", "1");
-	lose_nothing("kprobes at first");
-	read_tables();
-	queued = row(hooks, nr_hooks, "queue_oom_reaper");
-	ok(queued && queued->hits == 1, "without kprobes at first: the kprobe is hit when they are on");
-	unload("kprobes at first");
+	is_eq(load_failing(""), 0, "%s: it can be loaded again", what);
+	file_write(KPROBES_SWITCH, "1");
+	armed("kprobes on again");
+	ok(!file_set(MR "pool/rescue_dying", "1") && hook_is("__alloc_pages_slowpath", "active"),
+	   "kprobes on again: what has to be tested is active when it is asked for");
+	file_write(KPROBES_SWITCH, "0");
+	disarmed("kprobes turned off later", "; why: kprobes are turned off");
+	file_write(KPROBES_SWITCH, "1");
+	unload("kprobes turned off later");
+}
+
+static void check_ftrace_off(void)
+{
+	const char *what = "ftrace off";
+
+	if (file_set(FTRACE_SWITCH, "0")) {
+		skip("the kernel has no switch for ftrace", "%s", what);
+		return;
+	}
+	is_eq(load_failing(""), 0, "%s: it can be loaded", what);
+	ok(log_find("memrescue: hook oom_queued (queue_oom_reaper) is disarmed: ftrace is turned off"),
+	   "%s: the log says what is not called, and why", what);
+	disarmed(what, "; why: ftrace is turned off");
+	file_write(FTRACE_SWITCH, "1");
+	armed("ftrace on again");
+	unload(what);
 }
 
 /* ---- parameters ---- */
@@ -493,6 +585,7 @@ int main(void)
 	check_nothing_left("watching CPUs", "cpuhp", -ENOENT, "the page pool cannot be set up (-2)");
 	check_nothing_left("a workqueue", "workqueue", -ENOMEM, "the workqueues cannot be made");
 	check_kprobes_off();
+	check_ftrace_off();
 	check_records();
 	check_twice();
 	return done();

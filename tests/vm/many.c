@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Many victims at once: 16 cgroups run out of memory together and the first
- * victim cannot be reaped; 200 processes are killed together; several wait for
- * the only worker.
+ * victim cannot be reaped; 200 processes are killed together.
  */
 #include "lib.h"
 
@@ -148,102 +147,10 @@ static void two_hundred(void)
 	victims_free_all();
 }
 
-/* ---- who comes first ---- */
-
-#define TRACING		"/sys/kernel/tracing/"
-/*
- * The first keeps the worker busy, the others wait for it meanwhile. MiB, in the order of the kills. Who waits for 100 ms is
- * taken in the order of age: so there must not be too much of it.
- */
-static const int order_mib[] = { 4, 1, 3, 2 };
-
-#define WAITING		ARRAY_SIZE(order_mib)
-#define ORDER_TRIES	60
-
-static void untrace(void)
-{
-	file_write(TRACING "events/memrescue/reap_begin/enable", "0");
-}
-
-/* The place of each victim among those whose reaping began; false if one has none. */
-static bool read_places(struct victim **v, int n, int *place)
-{
-	FILE *f = fopen(TRACING "trace", "re");
-	int found = 0, line_nr = 0;
-	char line[1024];
-
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = strstr(line, " reap_begin: pid=");
-
-		line_nr++;
-		for (int i = 0; at && i < n; i++)
-			if (atoi(at + strlen(" reap_begin: pid=")) == v[i]->pid) {
-				place[i] = line_nr;
-				found++;
-			}
-	}
-	if (f)
-		fclose(f);
-	return found == n;
-}
-
-/* How many pairs of those that waited were reaped the smaller one first, or -1 if there is no saying. */
-static int try_order(struct cgroup *cg)
-{
-	struct victim *v[WAITING];
-	int place[WAITING], holds = mrt_open(), behind = 0;
-	bool whole;
-
-	for (size_t i = 0; i < WAITING; i++)
-		v[i] = victim_start(&(struct victim_how){
-			.name = "v_order", .cg = cg, .mib = order_mib[i], .stuck = STUCK_D, .stuck_main = true,
-			.holds = holds, .pages = PAGES_SMALL });
-	for (size_t i = 0; i < WAITING; i++)
-		victim_wait_ready(v[i]);
-	file_write(TRACING "trace", " ");
-	for (size_t i = 0; i < WAITING; i++)
-		victim_kill(v[i]);
-	whole = WAIT_UNTIL(read_places(v, WAITING, place), PATIENCE_MS);
-	for (size_t i = 1; i < WAITING; i++)
-		for (size_t j = 1; j < WAITING; j++)
-			behind += order_mib[i] > order_mib[j] && place[i] > place[j];
-	mrt_close(holds);
-	for (size_t i = 0; i < WAITING; i++)
-		victim_free(v[i]);
-	mr_wait_idle();
-	return whole ? behind : -1;
-}
-
-/*
- * The test may be too slow for the worker, or the worker so slow that they come
- * in the order of their age. So the best of many tries counts.
- */
-static void largest_first(void)
-{
-	struct cgroup *cg = cg_new("many-order");
-	int behind = 1, tries = 0;
-
-	if (!file_exists(TRACING "trace")) {
-		skip("the kernel has no tracefs", "order: the largest first");
-		return;
-	}
-	at_end(END_SCENARIO, untrace);
-	file_set(TRACING "trace_clock", "counter");
-	file_write(TRACING "events/memrescue/reap_begin/enable", "1");
-	knob_set("max_workers", "1");
-	knob_set("kill_min_kb", "0");
-	while (behind > 0 && tries++ < ORDER_TRIES)
-		behind = try_order(cg);
-	is_eq(behind, 0, "order: of those that wait for the worker, the larger one comes before the smaller one");
-	diag("%d tries", tries);
-	untrace();
-}
-
 int main(void)
 {
 	ok(mr_loaded(), "memrescue is there");
 	sixteen_groups();
 	two_hundred();
-	largest_first();
 	return done();
 }
