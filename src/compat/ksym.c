@@ -322,6 +322,19 @@ void memrescue_oom_unlock(void)
 }
 
 /**
+ * memrescue_oom_wait() - wait until whoever holds the lock has given it up
+ *
+ * Context: process context, may sleep; memory may have run out.
+ */
+void memrescue_oom_wait(void)
+{
+	if (!found_oom_lock)
+		return;
+	mutex_lock(found_oom_lock);
+	mutex_unlock(found_oom_lock);
+}
+
+/**
  * memrescue_kprobes_off() - are kprobes registered, but not hit?
  * @ftrace: those that are by ftrace
  *

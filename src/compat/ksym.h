@@ -75,6 +75,7 @@ bool memrescue_ksym_has(unsigned int sym);
 ssize_t memrescue_ksym_table(char *buf, size_t size);
 bool memrescue_oom_trylock(void);
 void memrescue_oom_unlock(void);
+void memrescue_oom_wait(void);
 const char *memrescue_kprobes_off(bool ftrace);
 
 #endif

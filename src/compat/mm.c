@@ -64,9 +64,10 @@ bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
 
 #ifdef HAVE_LOCK_VMA_UNDER_RCU
 /*
- * Before 6.10 lock_vma_under_rcu() refuses anonymous VMAs that were never written
- * to, such as the guards of stacks: they have no pages but the zero page. There
- * VMAs are freed by RCU, and not used again before.
+ * Before 6.10 (commit a373baed5a9d, "mm: delay the check for a NULL anon_vma")
+ * lock_vma_under_rcu() refuses anonymous VMAs that were never written to, such as
+ * the guards of stacks: they have no pages but the zero page. There VMAs are freed by
+ * RCU, and not used again before. No header tells of that.
  *
  * Context: within rcu_read_lock().
  */

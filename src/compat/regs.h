@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Registers at a function's entry, as a kprobe sees them: where the function was
- * called from, and returning from it at once in place of executing it.
+ * called from, and returning from it at once, or going elsewhere, in place of
+ * executing it.
  *
- * Context: a kprobe's pre_handler, which runs like an NMI.
+ * Context: a kprobe's pre_handler: preemption off; like an NMI where the kprobe is
+ * a breakpoint.
  */
 #ifndef MEMRESCUE_COMPAT_REGS_H
 #define MEMRESCUE_COMPAT_REGS_H
 
-#include <linux/fs.h>
 #include <linux/hardirq.h>
 #include <linux/kprobes.h>
 #include <linux/preempt.h>
@@ -35,13 +36,13 @@ static inline void compat_regs_return(struct pt_regs *regs, unsigned long value)
 }
 
 /*
- * The same where the handler is called by ftrace, which does not take over the
- * stack pointer: go on in a function that does nothing but return 0. It is the
- * kernel's, as a module's might be gone by then.
+ * Where the handler is called by ftrace, which does not take over the stack pointer:
+ * another function is executed in its place, with its arguments. The handler has to
+ * return 1 afterwards.
  */
-static inline void compat_regs_skip(struct pt_regs *regs)
+static inline void compat_regs_divert(struct pt_regs *regs, unsigned long to)
 {
-	regs->ip = (unsigned long)noop_fsync;
+	regs->ip = to;
 }
 
 static inline unsigned long compat_regs_stack(const struct pt_regs *regs)
@@ -71,7 +72,7 @@ static inline void compat_regs_return(struct pt_regs *regs, unsigned long value)
 {
 }
 
-static inline void compat_regs_skip(struct pt_regs *regs)
+static inline void compat_regs_divert(struct pt_regs *regs, unsigned long to)
 {
 }
 

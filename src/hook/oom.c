@@ -14,28 +14,17 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <trace/events/oom.h>
 #include "memrescue_config.h"
+#include "compat/ksym.h"
 #include "compat/regs.h"
 #include "hook/hook.h"
-
-/*
- * Who was chosen and not killed, with the OOM killer's reference: it is dropped when
- * the next one is chosen. If it is marked before that, the function was executed all
- * the same, because somebody else (a live patch, a BPF program) has decided where its
- * callers go; it has dropped the reference then. Context: oom_lock.
- */
-static struct task_struct *spared;
-
-static void note_marked(struct task_struct *task);
 
 #ifdef HAVE_MARK_VICTIM_TASK
 static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
 {
-	note_marked(task);
 	memrescue_hook_pass(data, task, HOOK_REASON_OOM);
 }
 #else
@@ -45,19 +34,11 @@ static void on_mark_victim(void *data, int nr)
 
 	rcu_read_lock();
 	task = pid_task(find_pid_ns(nr, &init_pid_ns), PIDTYPE_PID);
-	if (task) {
-		note_marked(task);
+	if (task)
 		memrescue_hook_pass(data, task, HOOK_REASON_OOM);
-	}
 	rcu_read_unlock();
 }
 #endif
-
-static void note_marked(struct task_struct *task)
-{
-	if (spared && same_thread_group(task, spared))
-		spared = NULL;
-}
 
 static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -69,18 +50,19 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-static void drop_spared(void)
+/*
+ * In place of oom_kill_process(): the one chosen is not killed. Its caller goes on as
+ * if there had been a victim to wait for. As the function does, it drops the
+ * reference to the one chosen. Where somebody else (a live patch, a BPF program) has
+ * the last word on where callers go, this is not called, and the function is.
+ *
+ * Context: oom_lock held from before the call until after the return.
+ */
+static void spare_chosen(struct oom_control *oc, const char *message)
 {
-	if (spared)
-		put_task_struct(spared);
-	spared = NULL;
+	put_task_struct(oc->chosen);
 }
 
-/*
- * Whoever is chosen and not killed: the caller returns as if there had been a
- * victim to wait for. oom_kill_process() drops the reference to the one chosen,
- * and so does this, later.
- */
 static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct memrescue_hook *hook =
@@ -88,13 +70,13 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 	struct oom_control *oc =
 		(struct oom_control *)regs_get_kernel_argument(regs, 0);
 
-	drop_spared();
-	/* All of its callers have it there: it is what it is taken for. */
-	if (!kprobe_ftrace(probe) || !object_is_on_stack(oc) ||
-	    !memrescue_hook_spare(hook, oc))
+	/* It may come before check_oom_kill(). */
+	if (!kprobe_ftrace(probe) || !memrescue_ksym_has(KSYM_OOM_LOCK))
 		return 0;
-	spared = oc->chosen;
-	compat_regs_skip(regs);
+	/* All of its callers have it there: it is what it is taken for. */
+	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))
+		return 0;
+	compat_regs_divert(regs, (unsigned long)spare_chosen);
 	return 1;
 }
 
@@ -104,6 +86,8 @@ static const char *check_oom_kill(struct memrescue_hook *hook)
 		return "not for this processor";
 	if (!kprobe_ftrace(&hook->probe))
 		return "the kprobe is not by ftrace";
+	if (!memrescue_ksym_has(KSYM_OOM_LOCK))
+		return "oom_lock was not found";
 	return NULL;
 }
 
@@ -137,6 +121,6 @@ struct memrescue_hook memrescue_hook_oom_kill = {
 	.part = HOOK_PART_SPARE,
 	.pre = on_oom_kill,
 	.check = check_oom_kill,
-	.gone = drop_spared,
+	.gone = memrescue_oom_wait,
 	.loss = "another one may be killed just when a victim's memory comes back",
 };

@@ -5,7 +5,8 @@
  * One delayed work item that never runs twice at once. It watches returned
  * victims until they are gone, hands back what only the kernel can do, writes
  * the log lines and reports stuck victims, in this order: only the latter take
- * time, on a slow console. Only the janitor frees a record that was adopted.
+ * time, on a slow console. While the reaper is on, nobody else frees a
+ * record that was adopted.
  *
  * Context: reaper.late_wq. Lock order: see victim.h.
  */

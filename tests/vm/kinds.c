@@ -120,6 +120,62 @@ static void left_alone(const char *name, const struct victim_how *how, bool disa
 	victim_free(v);
 }
 
+/* A process chooses its name, but not what the log says of it. */
+static void odd_name(void)
+{
+	struct reaped r = { 0 };
+	struct victim *v;
+
+	v = stuck_victim("v a=1\nuid=0", 0, 1234, NULL);
+	victim_kill(v);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && log_reaped(v->pid, &r) && r.uid == 1234 &&
+	   !strcmp(r.comm, "v_a_1_uid_0"), "a name with spaces, equals signs and newlines: still one word of one line");
+	diag("comm=%s", r.comm);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
+#define EXIT_TRIES	10
+#define LOCKED_MS	1000
+
+/* One whose memory cannot be touched until it exits: by then memrescue looks seldom enough to come too late for a small one. */
+static bool exits_by_itself(struct reaped *r)
+{
+	struct victim_how how = {
+		.name = "v_exits", .cg = cg, .mib = 1, .stuck = STUCK_VMAS_WRITE, .uid = 1234, .oom_score_adj = 7,
+	};
+	struct victim *v;
+	bool good;
+
+	log_mark();
+	v = victim_new(&how);
+	victim_kill(v);
+	sleep_ms(LOCKED_MS);
+	mrt_release(mrt());
+	good = WAIT_UNTIL(log_find("memrescue: exited pid=%d ", v->pid) || log_find("memrescue: reaped pid=%d ", v->pid),
+			  PATIENCE_MS) && log_victim("exited", v->pid, r);
+	victim_free(v);
+	return good;
+}
+
+static void exited(void)
+{
+	long before = mr_stat("reaped");
+	struct reaped r = { 0 };
+	int tries = 1;
+
+	knob_set("kill_min_kb", "0");
+	while (!exits_by_itself(&r) && tries++ < EXIT_TRIES)
+		before = mr_stat("reaped");
+	ok(tries <= EXIT_TRIES, "one that exits by itself is logged as such, with the same fields");
+	ok(!strcmp(r.comm, "v_exits") && r.uid == 1234 && r.oom_score_adj == 7 && r.rss_kb > 0 &&
+	   r.freed_kb >= r.rss_kb * 9 / 10 && r.freed_kb <= r.rss_kb && r.in_us >= LOCKED_MS * 1000L && !strcmp(r.reason, "killed"),
+	   "its line: who it was, what it had, and when that was back");
+	is_eq(mr_stat("reaped"), before, "it is not counted as reaped");
+	diag("%d tries", tries);
+	knob_set("kill_min_kb", "32768");
+}
+
 int main(void)
 {
 	cg = cg_new("kinds");
@@ -129,6 +185,8 @@ int main(void)
 	cgroup_kill();
 	sysrq_f();
 	oom_global();
+	odd_name();
+	exited();
 	left_alone("below kill_min_kb", &(struct victim_how){
 		.name = "v_small", .cg = cg, .mib = 16, .stuck = STUCK_D }, false, 0);
 	left_alone("oom_score_adj -1000", &(struct victim_how){

@@ -189,6 +189,27 @@ static void check_tables(void)
 	ok(n >= 3 && good == n, "symbols: every row has its columns");
 }
 
+/* Just after the load. */
+static void check_defaults(void)
+{
+	static const struct {
+		const char *name;
+		long value;
+	} defaults[] = {
+		{ "enabled", 1 }, { "kill_min_kb", 32768 }, { "stuck_report_ms", 5000 }, { "stuck_panic", 0 },
+		{ "parallel_min_kb", 131072 }, { "range_kb", 32768 },
+	};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int good = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		good += knob_get(defaults[i].name) == defaults[i].value;
+		diag("%s is %ld", defaults[i].name, knob_get(defaults[i].name));
+	}
+	is_eq(good, ARRAY_SIZE(defaults), "knobs begin as documented");
+	is_eq(knob_get("max_workers"), cpus < 16 ? cpus : 16, "max_workers begins as the number of CPUs");
+}
+
 /* ---- what they do ---- */
 
 static struct victim *killed_victim(const char *name)
@@ -237,13 +258,19 @@ static void effect_kill_min(void)
 
 static void effect_workers(void)
 {
-	int tries = 0;
+	int tries = 0, good = 0;
 
-	knob_set("parallel_min_kb", "0");
+	knob_set("parallel_min_kb", "%ld", VICTIM_MIB * KIB_PER_MIB / 2);
 	knob_set("range_kb", "2048");
 	ok(one_more(), "max_workers: a single worker reaps a victim");
 	is_eq(mr_stat("workers_used"), 1, "max_workers: one was used");
 	knob_set("max_workers", "4");
+	knob_set("parallel_min_kb", "%ld", 2 * VICTIM_MIB * KIB_PER_MIB);
+	for (int i = 0; i < 5; i++)
+		good += one_more();
+	is_eq(good, 5, "parallel_min_kb: victims below it are reaped");
+	is_eq(mr_stat("workers_used"), 1, "parallel_min_kb: each by one worker");
+	knob_set("parallel_min_kb", "%ld", VICTIM_MIB * KIB_PER_MIB / 2);
 	/* On a busy host the first one may have done it all before another one runs. */
 	while (mr_stat("workers_used") < 2 && tries++ < 10)
 		one_more();
@@ -393,6 +420,7 @@ int main(void)
 	check_statistics();
 	check_tables();
 	is_eq(mr_reload(), 0, "memrescue can be loaded anew, for statistics from the start");
+	check_defaults();
 	cg = cg_new("knobs");
 	log_mark();
 	/* A victim that takes longer is reported, and not counted in the end. */

@@ -188,7 +188,8 @@ struct reaped {
 	char reason[16];
 };
 
-/* True if there is such a line, and it has exactly these fields in this order. */
+/* True if there is such a line, and it has exactly these fields in this order. @verb: reaped or exited. */
+bool log_victim(const char *verb, pid_t pid, struct reaped *r);
 bool log_reaped(pid_t pid, struct reaped *r);
 
 /* ---- control groups ---- */

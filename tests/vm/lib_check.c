@@ -2,13 +2,21 @@
 /* VM tests: checks of a victim that many scenarios share. See lib.h. */
 #include "lib.h"
 
+/* Of a process whose first thread has ended nothing else can be read. */
+static long victim_kib(const struct victim *v)
+{
+	if (!v->how.cg)
+		bail("victim %s has no cgroup in which its memory could be seen", v->how.name);
+	return cg_kib(v->how.cg);
+}
+
 /*
  * Not all of it: its page tables (more, if it took more memory than it had at
  * first), stacks and file pages stay until it ends.
  */
 static bool is_back(struct victim *v)
 {
-	long over = cg_kib(v->how.cg) - (v->kib - v->how.mib * KIB_PER_MIB * 9 / 10);
+	long over = victim_kib(v) - (v->kib - v->how.mib * KIB_PER_MIB * 9 / 10);
 
 	if (over <= 0)
 		return true;
@@ -22,7 +30,7 @@ bool memory_back(struct victim *v)
 
 bool memory_there(struct victim *v)
 {
-	return cg_kib(v->how.cg) >= v->how.mib * KIB_PER_MIB;
+	return victim_kib(v) >= v->how.mib * KIB_PER_MIB;
 }
 
 bool later_victim_taken(void)

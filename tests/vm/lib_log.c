@@ -149,18 +149,23 @@ int log_bad(void)
 	return n;
 }
 
-bool log_reaped(pid_t pid, struct reaped *r)
+bool log_victim(const char *verb, pid_t pid, struct reaped *r)
 {
-	const char *line = log_find("memrescue: reaped pid=%d ", pid);
+	const char *line = log_find("memrescue: %s pid=%d ", verb, pid), *at = line ? strstr(line, " pid=") : NULL;
 	int end = -1;
 
 	if (!line)
 		return false;
 	memset(r, 0, sizeof(*r));
-	if (sscanf(line, "memrescue: reaped pid=%d comm=%31s uid=%u oom_score_adj=%d rss_kb=%ld swap_kb=%ld freed_kb=%ld in_us=%ld reason=%15[a-z]%n",
+	if (sscanf(at, " pid=%d comm=%31s uid=%u oom_score_adj=%d rss_kb=%ld swap_kb=%ld freed_kb=%ld in_us=%ld reason=%15[a-z]%n",
 		   &r->pid, r->comm, &r->uid, &r->oom_score_adj, &r->rss_kb, &r->swap_kb, &r->freed_kb, &r->in_us,
-		   r->reason, &end) == 9 && line[end] == '\0')
+		   r->reason, &end) == 9 && at[end] == '\0')
 		return true;
 	diag("not as documented: %s", line);
 	return false;
+}
+
+bool log_reaped(pid_t pid, struct reaped *r)
+{
+	return log_victim("reaped", pid, r);
 }

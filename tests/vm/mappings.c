@@ -366,6 +366,32 @@ static void watch_and_sleep(struct victim *v, void *arg)
 		bail("victim: pthread_create");
 }
 
+static void watch_second(struct victim *v, void *arg)
+{
+	if (ioctl(*(int *)arg, MRT_NOTIFY, 0))
+		bail("victim %d: MRT_NOTIFY: %s", (int)getpid(), strerror(errno));
+	v->sh->word[0] = 1;
+}
+
+/* Another one with a notifier, while the first has to wait. */
+static bool second_reaped(void)
+{
+	int fd = mrt_open(), holds = mrt_open();
+	struct mrt_notify_report report;
+	struct victim *v;
+	bool good;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_second", .mib = VICTIM_MIB, .stuck = STUCK_D, .holds = holds, .setup = watch_second, .arg = &fd });
+	victim_kill(v);
+	good = WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(holds, v->pid) > 0 &&
+	       !ioctl(fd, MRT_NOTIFY_REPORT, &report) && report.nonblock > 0;
+	mrt_close(holds);
+	mrt_close(fd);
+	victim_free(v);
+	return good;
+}
+
 /* The lock of a VMA, where there is one, does not do: a notifier must not be made to wait. */
 static void check_locked(struct victim *v, const char *name)
 {
@@ -375,6 +401,7 @@ static void check_locked(struct victim *v, const char *name)
 	victim_kill(v);
 	ok(later_victim_taken() && mrt_held(v->how.holds, v->pid) > 0, "%s: a victim that comes after it is taken", name);
 	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: it is not touched while it is locked", name);
+	ok(second_reaped(), "%s: another one with a notifier is reaped meanwhile", name);
 	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
 	is_eq(is.starts - was.starts, 0, "%s: its watcher hears nothing", name);
 	mrt_release(v->how.holds);

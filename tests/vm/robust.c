@@ -13,6 +13,7 @@
 #define MUTEXES		8
 #define LOST_MS		10000	/* a waiter that is not woken by then is lost */
 #define RAW_ENTRIES	32
+#define OOM_EVERY	10	/* of so many kills one is the OOM killer's */
 #define PRIVATE_LEN	(MIB / 8)
 
 /* Shared by owner, waiter and test; below 4 GiB, for the 32-bit list. */
@@ -38,6 +39,8 @@ static struct {
 } waiter;
 
 static unsigned int seed = 1;
+static bool has_sysrq;
+static long oom_kills, oom_victims;
 
 static unsigned int rnd(unsigned int n)
 {
@@ -349,7 +352,21 @@ static bool someone_waits(const struct robust_case *c)
 	return (unsigned int)sh->mutex[0].__data.__lock & FUTEX_WAITERS;
 }
 
-static void one_kill(const struct robust_case *c)
+/* The OOM killer is asked for by sysrq-f: nobody else may be killed. */
+static void kill_owner(pid_t pid, bool by_oom)
+{
+	char path[64];
+
+	if (!by_oom) {
+		kill(pid, SIGKILL);
+		return;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	if (file_write(path, "1000") || file_write("/proc/sysrq-trigger", "f"))
+		bail("sysrq-f: %s", strerror(errno));
+}
+
+static void one_kill(const struct robust_case *c, bool by_oom)
 {
 	long reaped, victims;
 	pid_t pid;
@@ -373,13 +390,13 @@ static void one_kill(const struct robust_case *c)
 	}
 	usleep(rnd(2000));
 	reaped = mr_stat("reaped");
-	victims = mr_stat("victims_killed");
-	kill(pid, SIGKILL);
+	victims = mr_stat("victims");
+	kill_owner(pid, by_oom);
 	if (c->loop)
 		sem_post(&waiter.go);
 	if (c->holds_in_d) {
 		/* memrescue looks at it; then much less than the stock reaper's delay. */
-		WAIT_UNTIL(mr_stat("victims_killed") > victims, PATIENCE_MS);
+		WAIT_UNTIL(mr_stat("victims") > victims, PATIENCE_MS);
 		usleep(rnd(20000));
 		mrt_release(mrt());
 	}
@@ -410,34 +427,36 @@ static void signal_hook(long *hits, long *missed)
 static long run_case(const struct robust_case *c, long n)
 {
 	struct mr_stats before = mr_stats(), after;
-	long kills = 0;
+	long kills = 0, by_oom = 0;
 
 	waiter.lost = 0;
 	while (kills < n && waiter.lost < 3) {
-		one_kill(c);
+		bool oom = has_sysrq && kills % OOM_EVERY == OOM_EVERY - 1;
+
+		one_kill(c, oom);
+		by_oom += oom;
 		kills++;
 	}
 	is_eq(waiter.lost, 0, "%s: %ld kills, no waiter is lost", c->name, n);
 	mr_wait_idle();
 	after = mr_stats();
+	oom_kills += by_oom;
+	oom_victims += after.victims_oom - before.victims_oom;
 	if (c->d)
-		is_eq(after.victims_killed - before.victims_killed, kills, "%s: each was a victim", c->name);
+		ok(after.victims_killed - before.victims_killed == kills - by_oom &&
+		   after.victims_oom - before.victims_oom == by_oom, "%s: each was a victim, %ld of them the OOM killer's",
+		   c->name, by_oom);
 	if (c->d && !c->holds_in_d)
 		is_eq(after.reaped - before.reaped, kills, "%s: each was reaped", c->name);
 	is_eq(after.delayed - before.delayed, 0, "%s: none of them had to be left alone for as long as on stock", c->name);
-	diag("%ld victims, %ld reaped", after.victims_killed - before.victims_killed, after.reaped - before.reaped);
+	diag("%ld victims, %ld reaped", after.victims - before.victims, after.reaped - before.reaped);
 	return kills;
 }
 
-/*
- * Locks that are never released hold the memory up for as long as the stock
- * kernel would wait, and no longer.
- */
-static void never_released(void)
+/* A process with a thread in D state that has the locks. */
+static pid_t locked_in_d(void)
 {
 	const struct robust_case c = { .owner = owner_in_d };
-	long delayed = mr_stat("delayed");
-	struct reaped r = { 0 };
 	pid_t pid;
 
 	init_mutexes();
@@ -447,10 +466,46 @@ static void never_released(void)
 	if (!WAIT_UNTIL(sh->ready && mrt_held(mrt(), pid) > 0, PATIENCE_MS))
 		bail("never released: no thread in D state has the locks");
 	log_mark();
+	return pid;
+}
+
+/* How long the stock kernel leaves such a victim's memory alone, microseconds. */
+static long stock_delay_us(void)
+{
+	long long begin;
+	long us;
+	pid_t pid = locked_in_d();
+
+	knob_set("enabled", "0");
+	begin = now_us();
+	kill_owner(pid, true);
+	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process %d ", (int)pid), PATIENCE_MS) && mrt_held(mrt(), pid) > 0,
+	   "never released: without memrescue the stock kernel reaps it");
+	us = (long)(now_us() - begin);
+	knob_set("enabled", "1");
+	mrt_release(mrt());
+	WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS);
+	diag("the stock kernel takes %ld us", us);
+	return us > STOCK_DELAY_US ? us : STOCK_DELAY_US;
+}
+
+/*
+ * Locks that are never released hold the memory up for as long as the stock
+ * kernel would wait, and no longer.
+ */
+static void never_released(void)
+{
+	long delayed = mr_stat("delayed");
+	long stock_us = has_sysrq ? stock_delay_us() : 0;
+	struct reaped r = { 0 };
+	pid_t pid = locked_in_d();
+
 	kill(pid, SIGKILL);
 	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", pid), PATIENCE_MS) && log_reaped(pid, &r) &&
 	   mrt_held(mrt(), pid) > 0, "never released: the memory comes back although a thread keeps its locks");
 	is_ge(r.in_us, STOCK_DELAY_US, "never released: after the stock kernel's delay, not before");
+	if (has_sysrq)
+		is_le(r.in_us, stock_us * 3 / 2, "never released: and not much later either");
 	is_eq(mr_stat("delayed") - delayed, 1, "never released: it is counted");
 	mrt_release(mrt());
 	ok(WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS), "never released: the process ends");
@@ -471,6 +526,11 @@ int main(int argc, char **argv)
 	if (sh == MAP_FAILED || sem_init(&waiter.go, 0, 0) || sem_init(&waiter.done, 0, 0) ||
 	    pthread_create(&thread, NULL, waiter_thread, NULL))
 		bail("cannot start: %s", strerror(errno));
+	/* The list of all tasks that each of these kills would print. */
+	file_set("/proc/sys/vm/oom_dump_tasks", "0");
+	has_sysrq = file_exists("/proc/sysrq-trigger");
+	if (!has_sysrq)
+		skip("the kernel has no CONFIG_MAGIC_SYSRQ", "kills by the OOM killer: no waiter is lost");
 	log_mark();
 	signal_hook(&hits_before, &missed_before);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -484,6 +544,9 @@ int main(int argc, char **argv)
 	never_released();
 	signal_hook(&hits, &missed);
 	ok(hits - hits_before >= all && missed == missed_before, "memrescue was told of all %ld kills", all);
+	/* One that is quick is gone before anybody looks. */
+	ok(oom_victims <= oom_kills && oom_victims >= oom_kills * 3 / 4, "%ld of %ld kills by the OOM killer were seen as such",
+	   oom_victims, oom_kills);
 	ok(mr_wait_idle(), "nothing is in flight afterwards");
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();

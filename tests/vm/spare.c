@@ -5,7 +5,7 @@
  * only after that. Here its exit is held up in between, by a reader of its
  * mmap_lock, while a neighbour in its cgroup needs the memory.
  */
-#include "lib.h"
+#include "load.h"
 
 #define VICTIM_MIB	12	/* less than what exit_mmap() frees at once */
 #define NEIGHBOUR_MIB	10
@@ -222,27 +222,48 @@ static void sysrq_f(struct victim *decoy)
 	ok(victim_wait_exit(decoy), "sysrq-f is not put off");
 }
 
-static void not_for_ever(void)
+/* Returns while kills are being put off, unless none of many tries comes to that. */
+static void begin_put_off(struct scene *s, long *before)
 {
-	struct victim *decoy = victim_new(&(struct victim_how){ .name = "v_decoy", .mib = 1, .oom_score_adj = 1000 });
-	long before;
-	struct scene s;
 	int tries = 0;
 
 	do {
 		if (tries++)
-			scene_end(&s);
-		before = mr_stat("kills_put_off");
-		scene_begin(&s);
-		if (!WAIT_UNTIL(is_settled(&s, before), PATIENCE_MS))
+			scene_end(s);
+		*before = mr_stat("kills_put_off");
+		scene_begin(s);
+		if (!WAIT_UNTIL(is_settled(s, *before), PATIENCE_MS))
 			bail("nothing happens");
-	} while (has_memory(&s) && tries < TRIES);
+	} while (has_memory(s) && tries < TRIES);
+}
+
+static void not_for_ever(void)
+{
+	struct victim *decoy = victim_new(&(struct victim_how){ .name = "v_decoy", .mib = 1, .oom_score_adj = 1000 });
+	struct scene s;
+	long before;
+
+	begin_put_off(&s, &before);
 	sysrq_f(decoy);
 	ok(WAIT_UNTIL(log_find("Killed process %d ", s.neighbour->pid), PATIENCE_MS),
 	   "if the memory does not come, somebody is killed");
 	ok(mr_stat("kills_put_off") > before, "not at once");
 	scene_end(&s);
 	victim_free(decoy);
+}
+
+static void unloaded_meanwhile(void)
+{
+	struct scene s;
+	long before, put_off;
+
+	begin_put_off(&s, &before);
+	put_off = mr_stat("kills_put_off") - before;
+	is_eq(mr_reload(), 0, "memrescue can be unloaded while it puts off a kill, and loaded again");
+	ok(WAIT_UNTIL(has_memory(&s) || log_find("Killed process %d ", s.neighbour->pid), PATIENCE_MS),
+	   "the OOM killer goes on by itself");
+	is_ge(put_off, 1, "a kill was being put off");
+	scene_end(&s);
 }
 
 int main(void)
@@ -252,6 +273,7 @@ int main(void)
 	if (frees_late()) {
 		not_for_ever();
 		somebody_is_killed();
+		unloaded_meanwhile();
 	}
 	return done();
 }

@@ -5,6 +5,7 @@
  * perf events with filters on the fields.
  */
 #include <linux/perf_event.h>
+#include <sys/mount.h>
 
 #include "lib.h"
 
@@ -248,7 +249,151 @@ static void counted_victim(void)
 	victim_free(v);
 }
 
-int main(void)
+/* ---- by the tools that people use: see tests/tracers.t ---- */
+
+#define TREE		"/tracers"	/* a root tree with the tools */
+#define ATTACH_MS	(10 * PATIENCE_MS)
+
+/* Starts a command in the tree; what it prints goes to a file there. */
+static pid_t tool_start(const char *command, const char *output)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid)
+		return pid;
+	if (chroot(TREE) || chdir("/"))
+		_exit(126);
+	fd = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+		_exit(126);
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	_exit(127);
+}
+
+static int tool_end(pid_t pid, int sig)
+{
+	int status = -1;
+
+	if (sig)
+		kill(pid, sig);
+	if (pid < 0 || !WAIT_UNTIL(waitpid(pid, &status, WNOHANG) == pid, ATTACH_MS))
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The first line of the file with both texts, or NULL. */
+static const char *tool_line(const char *file, const char *event, const char *who)
+{
+	static char line[1024];
+	FILE *f = fopen(file, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, event) || !strstr(line, who))
+			continue;
+		fclose(f);
+		return line;
+	}
+	if (f)
+		fclose(f);
+	return NULL;
+}
+
+static void show_output(const char *file)
+{
+	char buf[4096], *line, *save;
+
+	if (file_read(file, buf, sizeof(buf)) < 0)
+		return;
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		diag("%s", line);
+}
+
+/* Two that all five events come of: one is reaped and exits, one is stuck for too long. */
+static void two_victims(pid_t *pids)
+{
+	for (int i = 0; i < 2; i++) {
+		long exited = mr_stat("exited"), stuck = mr_stat("stuck");
+		struct victim *v = victim_new(&(struct victim_how){ .name = "v_tool", .mib = VICTIM_MIB, .stuck = STUCK_D });
+
+		pids[i] = v->pid;
+		knob_set("stuck_report_ms", i ? "100" : "600000");
+		victim_kill(v);
+		/* Not before it is done: the process may exit sooner than that is noted. */
+		if (!WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) ||
+		    (i && !WAIT_UNTIL(mr_stat("stuck") > stuck, PATIENCE_MS)))
+			bail("victim %d is not treated as it should be", i);
+		mrt_release(mrt());
+		if (!i && !WAIT_UNTIL(mr_stat("exited") > exited, PATIENCE_MS))
+			bail("no exit is counted");
+		mr_wait_idle();
+		victim_free(v);
+	}
+}
+
+/* What a tool has printed of the victims: every event, and the number of pages. */
+static void tool_saw(const char *tool, const char *file, const pid_t *pids)
+{
+	char who[2][32];
+	int seen = 0;
+
+	for (int i = 0; i < 2; i++)
+		snprintf(who[i], sizeof(who[i]), "pid=%d ", pids[i]);
+	for (int i = 0; i < EVENTS; i++) {
+		if (tool_line(file, events[i], who[i == STUCK]))
+			seen++;
+		else
+			diag("%s did not see %s", tool, events[i]);
+	}
+	if (!is_eq(seen, EVENTS, "%s sees the five events", tool))
+		show_output(file);
+	is_ge(field(tool_line(file, events[END], who[0]), "freed_pages"), VICTIM_MIB * 256 * 9 / 10,
+	      "%s reads their fields", tool);
+}
+
+static void trace_cmd(void)
+{
+	pid_t tool, pids[2];
+
+	is_eq(tool_end(tool_start("trace-cmd start -e memrescue", "/tmp/start"), 0), 0, "trace-cmd turns the events on");
+	two_victims(pids);
+	is_eq(tool_end(tool_start("trace-cmd extract -o /tmp/trace.dat", "/tmp/extract"), 0), 0, "trace-cmd takes the trace");
+	tool = tool_start("trace-cmd report -i /tmp/trace.dat", "/tmp/report");
+	is_eq(tool_end(tool, 0), 0, "trace-cmd reports it");
+	tool_saw("trace-cmd", TREE "/tmp/report", pids);
+}
+
+/* By the sample script. */
+static void bpftrace(void)
+{
+	pid_t tool = tool_start("exec bpftrace /victims.bt", "/tmp/bpf"), pids[2];
+
+	if (!ok(WAIT_UNTIL(tool_line(TREE "/tmp/bpf", "following memrescue's victims", ""), ATTACH_MS),
+		"bpftrace attaches to the events"))
+		show_output(TREE "/tmp/bpf");
+	two_victims(pids);
+	is_eq(tool_end(tool, SIGINT), 0, "bpftrace ends");
+	tool_saw("bpftrace", TREE "/tmp/bpf", pids);
+}
+
+static int by_tools(void)
+{
+	static const char *const places[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char to[64];
+
+		snprintf(to, sizeof(to), TREE "%s", places[i]);
+		if (mount(places[i], to, NULL, MS_BIND | MS_REC, NULL))
+			bail("%s: %s", to, strerror(errno));
+	}
+	trace_cmd();
+	bpftrace();
+	return done();
+}
+
+int main(int argc, char **argv)
 {
 	char path[128];
 	int enabled = 0;
@@ -256,6 +401,8 @@ int main(void)
 	if (!file_exists(TRACING "trace"))
 		skip_all("the kernel has no tracefs");
 	ok(mr_loaded(), "memrescue is there");
+	if (argc > 1 && !strcmp(argv[1], "tools"))
+		return by_tools();
 	file_write(TRACING "trace", " ");
 	for (int i = 0; i < EVENTS; i++) {
 		snprintf(path, sizeof(path), TRACING "events/memrescue/%s/enable", events[i]);
