@@ -18,7 +18,7 @@ demo: ##   KERNELS=6.12      on that kernel
 	@scripts/demo
 
 check: ## all tests, on all kernels of scripts/targets, in QEMU
-check: ##   KERNELS="6.1 sid"  on these kernels only
+check: ##   KERNELS="6.1 sid"  VM tests on these kernels only
 check: ##   TESTS="..."        these tests only (scripts/check --list)
 check: ##   CPUS=parallel      with the CPUs of each VM in parallel (in scripts/targets: on some kernels)
 	@scripts/check

@@ -72,7 +72,8 @@ touch "$scratch/stamp"
 result 'make again compiles nothing' "$(make_copy KDIR="$kdir" || cat "$scratch/output"
 	find "$scratch/copy/build/$release/obj" -name '*.o' -newer "$scratch/stamp")"
 
-printf '\nstatic int not_used_by_anyone;\n' >>"$scratch/copy/src/main.c"
+# Only W=1 is a reason to warn of it
+printf '\nstatic const int not_used_by_anyone = 1;\n' >>"$scratch/copy/src/main.c"
 result 'make KDIR= with a warning in the sources' "$(make_copy KDIR="$kdir" || cat "$scratch/output"; leaves memrescue.ko)"
 result "make KERNEL=$KERNEL with it fails" "$(! make_copy KERNEL=$KERNEL || echo 'it does not')"
 result '... and shows the warning' "$(make_copy KERNEL=$KERNEL || mentions not_used_by_anyone)"

@@ -101,10 +101,11 @@ is("$status " . count($text), '0 0/7', 'a test that is skipped passes');
 like($text, qr/^ok \d+ - a: complete # SKIP no cgroups$/m, 'a test that is skipped says why');
 
 # What a kernel may skip is listed.
-put('skips', "# comment\n\n5.10,6.1  a  no swap\nall  b  no cgroups\n");
+put('skips', "# comment\n\n5.10,6.1  a  no swap\nall  b  no cgroups\n-6.1,-6.12  b  no zram\n");
 foreach (
 	[ 'a', 'no swap', '6.1', 1, 'a check' ], [ 'a', 'no swap', '6.12', 0, 'a check on another kernel' ], [ 'b', 'no swap', '6.1', 0, 'a check of another test' ],
-	[ 'b', 'no cgroups', '6.12', 1, 'a check, for all kernels' ], [ 'a', 'no', '6.1', 0, 'a check for another reason' ],
+	[ 'b', 'no cgroups', '6.12', 1, 'a check, for all kernels' ], [ 'b', 'no zram', 'new', 1, 'a check, for all kernels but two' ],
+	[ 'b', 'no zram', '6.12', 0, 'a check, on one of the two' ], [ 'a', 'no', '6.1', 0, 'a check for another reason' ],
 ) {
 	my ($test, $reason, $kernel, $good, $name) = @$_;
 	my $line = $test eq 'a' ? 'two' : 'three';

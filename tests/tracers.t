@@ -14,13 +14,13 @@ TOOLS=trace-cmd,bpftrace
 needs_kernel $KERNEL
 
 # The VM has it in /tracers: a root tree with the tools, and the sample script
-tree=$CACHE/trees/tracers
+trees=$CACHE/trees/$SUITE-${TOOLS//,/-}
 (
-	lock "tree-${tree##*/}"
-	[ -d "$tree" ] || tree_make $SUITE "$tree" $TOOLS
+	lock "tree-${trees##*/}"
+	[ -d "$trees/tracers" ] || tree_make $SUITE "$trees/tracers" $TOOLS
 ) >&2
 pack() { LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 >"$scratch/$1"; }
-(cd "${tree%/*}" && find tracers | pack tree.cpio)
+(cd "$trees" && find tracers | pack tree.cpio)
 mkdir "$scratch/tracers"
 cp "$TOP/samples/victims.bt" "$scratch/tracers/"
 (cd "$scratch" && echo tracers/victims.bt | pack script.cpio)

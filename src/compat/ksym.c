@@ -97,10 +97,12 @@ static void bind_oom_lock(unsigned long addr)
 /* kernel/kprobes.c: switched by kprobes/enabled in debugfs; NULL: not found. */
 static const bool *found_kprobes_off;
 
+#ifdef CONFIG_DEBUG_FS
 static void bind_kprobes_off(unsigned long addr)
 {
 	found_kprobes_off = (const bool *)addr;
 }
+#endif
 
 #ifdef CONFIG_KPROBES_ON_FTRACE
 /* kernel/trace/ftrace.c: the sysctl kernel.ftrace_enabled; NULL: not found. */
@@ -164,7 +166,9 @@ static struct ksym ksyms[KSYM_COUNT] = {
 	[KSYM_KPROBES_OFF] = {
 		.name = "kprobes_all_disarmed",
 		.loss = "hooks are shown as active also while kprobes are turned off (debugfs)",
+#ifdef CONFIG_DEBUG_FS
 		.bind = bind_kprobes_off,
+#endif
 	},
 	[KSYM_FTRACE_ON] = {
 		.name = "ftrace_enabled",
@@ -349,7 +353,7 @@ const char *memrescue_kprobes_off(bool ftrace)
 		return "kprobes are turned off (kprobes/enabled in debugfs)";
 #ifdef CONFIG_KPROBES_ON_FTRACE
 	if (ftrace && found_ftrace_on && !READ_ONCE(*found_ftrace_on))
-		return "ftrace is turned off (sysctl kernel.ftrace_enabled)";
+		return "ftrace is turned off (sysctl kernel.ftrace_enabled, or after a fault)";
 #endif
 	return NULL;
 }

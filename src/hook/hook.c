@@ -174,9 +174,6 @@ static void attach_one(struct memrescue_hook *hook)
 	disarmed = why_disarmed(hook);
 	if (hook->attached && hook->check)
 		why = hook->check(hook);
-	/* The check may have failed for that reason alone. */
-	if (why && disarmed)
-		why = disarmed;
 	if (why) {
 		WRITE_ONCE(hook->why, why);
 		detach_one(hook);

@@ -9,7 +9,8 @@
  * Context: attach and detach: process context, may sleep. The callbacks:
  * preemption off, interrupts perhaps off, sighand or task locks held by the
  * kernel; those of the rescue run like an NMI.
- * Lock order: hook.c's mutex, then the kernel's for kprobes and tracepoints.
+ * Lock order: hook.c's mutex, then the kernel's for kprobes and tracepoints, and
+ * oom_lock.
  */
 #ifndef MEMRESCUE_HOOK_HOOK_H
 #define MEMRESCUE_HOOK_HOOK_H

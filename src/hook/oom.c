@@ -9,6 +9,7 @@
  *
  * Context: oom_lock held or the victim is current; preemption off.
  */
+#include <linux/delay.h>
 #include <linux/oom.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -18,9 +19,12 @@
 #include <linux/sched/task_stack.h>
 #include <trace/events/oom.h>
 #include "memrescue_config.h"
+#include "compat/fault.h"
 #include "compat/ksym.h"
 #include "compat/regs.h"
 #include "hook/hook.h"
+
+#define SLOW_MS		500u
 
 #ifdef HAVE_MARK_VICTIM_TASK
 static void on_mark_victim(void *data, struct task_struct *task, uid_t uid)
@@ -60,6 +64,9 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
  */
 static void spare_chosen(struct oom_control *oc, const char *message)
 {
+	/* For a test, which unloads the module meanwhile. */
+	if (memrescue_fault("spare-slow"))
+		msleep(SLOW_MS);
 	put_task_struct(oc->chosen);
 }
 
@@ -71,7 +78,8 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 		(struct oom_control *)regs_get_kernel_argument(regs, 0);
 
 	/* It may come before check_oom_kill(). */
-	if (!kprobe_ftrace(probe) || !memrescue_ksym_has(KSYM_OOM_LOCK))
+	if (!COMPAT_REGS_CAN_RETURN || !kprobe_ftrace(probe) ||
+	    !memrescue_ksym_has(KSYM_OOM_LOCK))
 		return 0;
 	/* All of its callers have it there: it is what it is taken for. */
 	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))

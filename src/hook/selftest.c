@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 #include "compat/fault.h"
+#include "compat/ksym.h"
 #include "compat/regs.h"
 #include "hook/slowpath.h"
 
@@ -147,6 +148,8 @@ static const char *compare(gfp_t gfp, unsigned int order)
 	struct zonelist *zonelist = node_zonelist(numa_mem_id(), gfp);
 	unsigned int nid = numa_mem_id();
 
+	if (!test.calls && memrescue_kprobes_off(false))
+		return "it could not be tested while kprobes were turned off";
 	if (!test.calls)
 		return "an allocation that finds no zone does not enter it";
 	if (test.call.gfp != current_gfp_context(gfp))

@@ -19,6 +19,7 @@
 #include <linux/sched/task_stack.h>
 #include <linux/workqueue.h>
 #include "compat/fault.h"
+#include "compat/ksym.h"
 #include "compat/regs.h"
 #include "hook/slowpath.h"
 
@@ -366,10 +367,14 @@ static ssize_t off_state(const struct memrescue_hook *hook, char *buf,
 ssize_t memrescue_hook_rescue_state(char *buf, size_t size)
 {
 	const struct memrescue_hook *back = &memrescue_hook_slowpath_return;
+	const char *disarmed;
 	ssize_t len;
 
 	if (!READ_ONCE(active) || !memrescue_hook_slowpath.attached)
 		return off_state(&memrescue_hook_slowpath, buf, size);
+	disarmed = memrescue_kprobes_off(false);
+	if (disarmed)
+		return scnprintf(buf, size, "off: %s\n", disarmed);
 	len = scnprintf(buf, size, "active\n");
 	if (!back->err)
 		return len;

@@ -101,9 +101,6 @@ bool memrescue_spare(const struct oom_control *oc)
 	/* The administrator wants one killed (sysrq-f). */
 	if (oc->order < 0 || !READ_ONCE(memrescue_reaper.running))
 		return false;
-	/* It dies in any case, and is sooner gone if the OOM killer helps it. */
-	if (READ_ONCE(oc->chosen->signal->flags) & SIGNAL_GROUP_EXIT)
-		return false;
 	if (!wait_for_coming(oc)) {
 		/* What is seen to be over has left room: in this order. */
 		smp_rmb();

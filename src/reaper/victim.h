@@ -207,6 +207,7 @@ unsigned int memrescue_zap_step(struct victim *v);
 void memrescue_work_kick(void);
 void memrescue_worker(struct work_struct *work);
 void memrescue_retry(struct work_struct *work);
+void memrescue_arm(struct delayed_work *work, unsigned long delay);
 void memrescue_hide(struct victim *v);
 void memrescue_hide_later(struct victim *v);
 bool memrescue_has_spared(const struct victim *v);
@@ -215,7 +216,6 @@ u64 memrescue_waited_ms(const struct victim *v);
 
 /* janitor.c */
 void memrescue_janitor(struct work_struct *work);
-void memrescue_arm(struct delayed_work *work, unsigned long delay);
 void memrescue_give_back(struct victim *v);
 void memrescue_log_victim(const struct victim *v);
 

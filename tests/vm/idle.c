@@ -102,6 +102,27 @@ static void check_traced(void)
 	is_le(kprobed, 2, "and those once each");
 }
 
+/* No kprobe but those that the table shows: one line each, with the address first. */
+static void check_kprobes(const struct mr_row *rows, int n)
+{
+	char line[512];
+	int expected = 0, found = 0;
+	FILE *f = fopen(DEBUGFS "kprobes/list", "re");
+
+	if (!f) {
+		skip("the kernel has no list of kprobes", "no function has a kprobe but those of the table");
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		expected += strcmp(rows[i].kind, "tracepoint") && !strcmp(rows[i].state, "active");
+	while (fgets(line, sizeof(line), f)) {
+		diag("%s", line);
+		found++;
+	}
+	fclose(f);
+	is_eq(found, expected, "no function has a kprobe but those of the table");
+}
+
 int main(int argc, char **argv)
 {
 	struct mr_row before[16], after[16];
@@ -137,6 +158,7 @@ int main(int argc, char **argv)
 	check_watch();
 	unwatch();
 	check_traced();
+	check_kprobes(after, m);
 	/* That they would count is shown by one victim. */
 	ok(later_victim_taken(), "a victim is taken");
 	n = 0;

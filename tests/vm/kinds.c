@@ -135,8 +135,8 @@ static void odd_name(void)
 	victim_free(v);
 }
 
-#define EXIT_TRIES	10
-#define LOCKED_MS	1000
+#define EXIT_TRIES	20
+#define LOCKED_MS	2000
 
 /* One whose memory cannot be touched until it exits: by then memrescue looks seldom enough to come too late for a small one. */
 static bool exits_by_itself(struct reaped *r)

@@ -410,6 +410,40 @@ static void check_histogram(void)
 	is_ge(mr_stat("reaped_pages"), reaped * VICTIM_MIB * 256 * 9 / 10, "statistics: with all of their pages");
 }
 
+/* The count in the histogram's line for those that took so long; -1: there is none. */
+static long histogram_count(const char *line, long us)
+{
+	unsigned long long upper;
+	long count;
+
+	while (line && *line) {
+		if ((sscanf(line, "%llu %ld", &upper, &count) == 2 && (unsigned long long)us < upper) ||
+		    sscanf(line, "inf %ld", &count) == 1)
+			return count;
+		line = strchr(line, '\n');
+		if (line)
+			line++;
+	}
+	return -1;
+}
+
+/* One of which the log says how long it took. */
+static void check_line_of_histogram(void)
+{
+	char before[4096] = "", after[4096] = "";
+	struct reaped r = { 0 };
+	struct victim *v;
+
+	file_read(MR_REAPER "latency_us", before, sizeof(before));
+	v = killed_victim("v_histogram");
+	ok(is_reaped(v) && log_reaped(v->pid, &r), "latency_us: one more victim");
+	end_victim(v);
+	file_read(MR_REAPER "latency_us", after, sizeof(after));
+	is_eq(histogram_count(after, r.in_us), histogram_count(before, r.in_us) + 1,
+	      "latency_us: it is counted in the line for its time");
+	diag("%ld us", r.in_us);
+}
+
 int main(void)
 {
 	if (!ok(mr_loaded(), "memrescue is there"))
@@ -432,5 +466,6 @@ int main(void)
 	effect_range();
 	effect_enabled();
 	check_histogram();
+	check_line_of_histogram();
 	return done();
 }

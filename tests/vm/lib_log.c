@@ -14,8 +14,11 @@ static void forget_lines(void)
 		free(lines[--line_count]);
 }
 
+/* What the tests themselves have written there is no news. */
 static void keep_line(const char *text)
 {
+	if (!strncmp(text, "memrescue-test: ", 16))
+		return;
 	if (line_count == line_room) {
 		line_room = line_room ? 2 * line_room : 256;
 		lines = realloc(lines, line_room * sizeof(*lines));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What memrescue does when the kernel lacks something: each lookup and each
- * registration is made to fail (parameter fail= of the debug build). What it
- * needs: the load fails, says why, and leaves nothing. What is optional: the
- * rest works, and what is lost is what the table says.
+ * What memrescue does when the kernel lacks something: each lookup and each registration is made to fail (parameter
+ * fail= of the debug build). What it needs: the load fails, says why, and leaves nothing. What is optional: the rest
+ * works, and what is lost is what the table says.
  */
 #include "load.h"
 
@@ -287,10 +286,10 @@ static const struct {
 static void check_loss(const char *what)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(losses); i++) {
-		if (strcmp(losses[i].name, what))
-			continue;
-		losses[i].check(what);
-		return;
+		if (!strcmp(losses[i].name, what)) {
+			losses[i].check(what);
+			return;
+		}
 	}
 	ok(false, "without %s: there is a check of what is lost", what);
 }
@@ -384,9 +383,8 @@ static void check_complete(void)
 
 /* ---- several at once ---- */
 
-static void check_lookup(void)
+static void check_lookup(const char *what)
 {
-	const char *what = "kallsyms_lookup_name";
 	int err = load_failing(what), wrong = 0, needed_err = 0;
 	struct mr_row *lists;
 
@@ -425,15 +423,13 @@ static void check_no_oom_hook(void)
 /* One hook is left. */
 static void check_one_hook(void)
 {
-	const char *what = "mark_victim,signal_generate";
+	static const char *const others[] = { "mark_victim,signal_generate", "queue_oom_reaper,signal_generate" };
 
-	is_eq(load_failing(what), 0, "without %s: it can be loaded", what);
-	lose_kill(what);
-	unload(what);
-	what = "queue_oom_reaper,signal_generate";
-	is_eq(load_failing(what), 0, "without %s: it can be loaded", what);
-	lose_kill(what);
-	unload(what);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		is_eq(load_failing(others[i]), 0, "without %s: it can be loaded", others[i]);
+		lose_kill(others[i]);
+		unload(others[i]);
+	}
 }
 
 static void check_nothing_left(const char *what, const char *fail, int err, const char *log)
@@ -472,64 +468,71 @@ static void disarmed(const char *what, const char *why)
 	long hits = hook_row("queue_oom_reaper")->hits;
 
 	ok(hook_is("queue_oom_reaper", "disarmed") && hook_is("oom_kill_process", "disarmed"),
-	   "%s: the table says that these hooks are disarmed", what);
-	ok(strstr(hook_row("oom_kill_process")->loss, why), "%s: and why", what);
-	ok(hook_is("mark_victim", "active") && hook_is("signal_generate", "active"), "%s: tracepoints are still active", what);
+	   "without %s: the table says that these hooks are disarmed", what);
+	ok(strstr(hook_row("oom_kill_process")->loss, why), "without %s: and why", what);
+	ok(hook_is("mark_victim", "active") && hook_is("signal_generate", "active"),
+	   "without %s: tracepoints are still active", what);
 	lose_nothing(what);
-	is_eq(hook_row("queue_oom_reaper")->hits, hits, "%s: the kprobe is not hit", what);
+	is_eq(hook_row("queue_oom_reaper")->hits, hits, "without %s: the kprobe is not hit", what);
 }
 
 static void armed(const char *what)
 {
 	long hits = hook_row("queue_oom_reaper")->hits;
 
-	ok(hook_is("queue_oom_reaper", "active") && hook_is("oom_kill_process", "active"), "%s: they are active", what);
-	ok(!strstr(hook_row("oom_kill_process")->loss, "; why: "), "%s: for no reason", what);
-	lose_nothing(what);
-	is_eq(hook_row("queue_oom_reaper")->hits, hits + 1, "%s: the kprobe is hit", what);
+	ok(hook_is("queue_oom_reaper", "active") && hook_is("oom_kill_process", "active"), "%s on again: they are active", what);
+	ok(!strstr(hook_row("oom_kill_process")->loss, "; why: "), "%s on again: for no reason", what);
+	lose_nothing("nothing");
+	is_eq(hook_row("queue_oom_reaper")->hits, hits + 1, "%s on again: the kprobe is hit", what);
 }
 
 static void check_kprobes_off(void)
 {
-	const char *what = "kprobes off";
+	const char *what = "kprobes";
+	char state[128];
 
 	if (file_set(KPROBES_SWITCH, "0")) {
-		skip("the kernel has no switch for kprobes", "%s", what);
+		skip("the kernel has no switch for kprobes", "without %s", what);
 		return;
 	}
-	is_eq(load_failing(""), 0, "%s: it can be loaded", what);
+	is_eq(load_failing(""), 0, "without %s: it can be loaded", what);
 	ok(log_find("memrescue: hook oom_queued (queue_oom_reaper) is disarmed: kprobes are turned off"),
-	   "%s: the log says what is not called, and why", what);
+	   "without %s: the log says what is not called, and why", what);
 	disarmed(what, "; why: kprobes are turned off");
-	ok(hook_is("__alloc_pages_slowpath", "refuted") && strstr(hook_row("__alloc_pages_slowpath")->loss, "; why: kprobes are"),
-	   "%s: what has to be tested first is off", what);
+	ok(hook_is("__alloc_pages_slowpath", "refuted") &&
+	   strstr(hook_row("__alloc_pages_slowpath")->loss, "; why: it could not be tested while kprobes were turned off"),
+	   "without %s: what has to be tested first is off", what);
 	unload(what);
-	is_eq(load_failing(""), 0, "%s: it can be loaded again", what);
+	is_eq(load_failing(""), 0, "without %s: it can be loaded again", what);
 	file_write(KPROBES_SWITCH, "1");
-	armed("kprobes on again");
+	armed(what);
 	ok(!file_set(MR "pool/rescue_dying", "1") && hook_is("__alloc_pages_slowpath", "active"),
-	   "kprobes on again: what has to be tested is active when it is asked for");
+	   "%s on again: what has to be tested is active when it is asked for", what);
 	file_write(KPROBES_SWITCH, "0");
-	disarmed("kprobes turned off later", "; why: kprobes are turned off");
+	disarmed(what, "; why: kprobes are turned off");
+	ok(file_read(MR "pool/rescue_state", state, sizeof(state)) > 0 && !strncmp(state, "off: kprobes are turned off", 27),
+	   "without %s: nobody is rescued, and rescue_state says why", what);
 	file_write(KPROBES_SWITCH, "1");
-	unload("kprobes turned off later");
+	unload("nothing");
 }
 
 static void check_ftrace_off(void)
 {
-	const char *what = "ftrace off";
+	const char *what = "ftrace";
 
 	if (file_set(FTRACE_SWITCH, "0")) {
-		skip("the kernel has no switch for ftrace", "%s", what);
+		skip("the kernel has no switch for ftrace", "without %s", what);
 		return;
 	}
-	is_eq(load_failing(""), 0, "%s: it can be loaded", what);
+	is_eq(load_failing(""), 0, "without %s: it can be loaded", what);
 	ok(log_find("memrescue: hook oom_queued (queue_oom_reaper) is disarmed: ftrace is turned off"),
-	   "%s: the log says what is not called, and why", what);
+	   "without %s: the log says what is not called, and why", what);
 	disarmed(what, "; why: ftrace is turned off");
-	file_write(FTRACE_SWITCH, "1");
-	armed("ftrace on again");
 	unload(what);
+	is_eq(load_failing(""), 0, "without %s: it can be loaded again", what);
+	file_write(FTRACE_SWITCH, "1");
+	armed(what);
+	unload("nothing");
 }
 
 /* ---- parameters ---- */
@@ -576,7 +579,9 @@ int main(void)
 	cg = cg_new("loadfail");
 	check_complete();
 	check_each();
-	check_lookup();
+	check_lookup("kallsyms_lookup_name");
+	/* As on a kernel without kprobes. */
+	check_lookup("kallsyms_lookup_name,queue_oom_reaper,oom_kill_process,__alloc_pages_slowpath");
 	check_no_oom_hook();
 	check_one_hook();
 	check_nothing_left("any hook", "mark_victim,queue_oom_reaper,signal_generate", -ENOENT, "no hook could be attached");

@@ -10,6 +10,7 @@
 #define SWAP_MIB	96
 #define VICTIM_MIB	64
 #define LIMIT_MIB	24
+#define TRIES		1000
 
 static void swapped(const char *name, bool oom)
 {
@@ -61,11 +62,17 @@ static void list_on_swap(struct victim *v, void *arg)
 	if (head == MAP_FAILED)
 		bail("victim: mmap");
 	head->list.next = &head->list;
-	if (syscall(SYS_set_robust_list, head, sizeof(*head)) || madvise(head, PAGE, MADV_PAGEOUT))
-		bail("victim: a list on swap: %s", strerror(errno));
+	if (syscall(SYS_set_robust_list, head, sizeof(*head)))
+		bail("victim: set_robust_list: %s", strerror(errno));
 	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (pread(fd, &entry, sizeof(entry), (uintptr_t)head / PAGE * sizeof(entry)) == sizeof(entry))
-		v->sh->word[0] = entry >> 62 & 1;
+	/* It may be in a batch of another CPU at first. */
+	for (int i = 0; i < TRIES && !v->sh->word[0]; i++) {
+		if (madvise(head, PAGE, MADV_PAGEOUT))
+			bail("victim: MADV_PAGEOUT: %s", strerror(errno));
+		if (pread(fd, &entry, sizeof(entry), (uintptr_t)head / PAGE * sizeof(entry)) == sizeof(entry))
+			v->sh->word[0] = entry >> 62 & 1;
+		usleep(1000);
+	}
 	close(fd);
 }
 

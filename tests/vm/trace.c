@@ -362,6 +362,7 @@ static void trace_cmd(void)
 	tool = tool_start("trace-cmd report -i /tmp/trace.dat", "/tmp/report");
 	is_eq(tool_end(tool, 0), 0, "trace-cmd reports it");
 	tool_saw("trace-cmd", TREE "/tmp/report", pids);
+	is_eq(tool_end(tool_start("trace-cmd reset", "/tmp/reset"), 0), 0, "trace-cmd turns everything off");
 }
 
 /* By the sample script. */
@@ -390,6 +391,12 @@ static int by_tools(void)
 	}
 	trace_cmd();
 	bpftrace();
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char at[64];
+
+		snprintf(at, sizeof(at), TREE "%s", places[i]);
+		umount2(at, MNT_DETACH);
+	}
 	return done();
 }
 
