@@ -119,8 +119,10 @@ static int register_device(void)
 
 	if (err)
 		return err;
-	err = sysfs_merge_group(&device.this_device->kobj,
-				&memrescue_rescue_group);
+	err = memrescue_fault("sysfs");
+	if (!err)
+		err = sysfs_merge_group(&device.this_device->kobj,
+					&memrescue_rescue_group);
 	if (err)
 		misc_deregister(&device);
 	return err;

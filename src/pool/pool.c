@@ -166,8 +166,11 @@ static int watch_cpus(void)
 	if (err < 0)
 		return err;
 	state_dead = err;
-	err = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN,
-					"mm/memrescue:online", cpu_comes, NULL);
+	err = memrescue_fault("cpuhp-online");
+	if (!err)
+		err = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN,
+						"mm/memrescue:online",
+						cpu_comes, NULL);
 	if (err < 0) {
 		cpuhp_remove_state_nocalls(state_dead);
 		return err;

@@ -71,7 +71,8 @@ static int alloc_queues(struct reaper *r)
 				    (int)(REAPER_WORKERS + 1) * nr_node_ids));
 	if (!r->wq)
 		return -ENOMEM;
-	r->late_wq = alloc_workqueue("memrescue_late", flags, 1);
+	if (!memrescue_fault("workqueue-late"))
+		r->late_wq = alloc_workqueue("memrescue_late", flags, 1);
 	if (!r->late_wq) {
 		destroy_workqueue(r->wq);
 		return -ENOMEM;
