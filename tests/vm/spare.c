@@ -139,10 +139,15 @@ static void scene_end(struct scene *s)
 		bail("memrescue still has something in flight");
 }
 
+static bool is_killed(const struct scene *s)
+{
+	return log_find("Killed process %d ", s->neighbour->pid);
+}
+
 /* Kills are being put off, or need not be, or were not. */
 static bool is_settled(const struct scene *s, long before)
 {
-	return mr_stat("kills_put_off") > before || has_memory(s) || log_find("Killed process %d ", s->neighbour->pid);
+	return mr_stat("kills_put_off") > before || has_memory(s) || is_killed(s);
 }
 
 /* What came of a try. */
@@ -163,7 +168,7 @@ static struct outcome one_try(void)
 	if (!WAIT_UNTIL(is_settled(&s, before), PATIENCE_MS))
 		bail("nothing happens");
 	mrt_release(s.reads);
-	if (!WAIT_UNTIL(has_memory(&s) || log_find("Killed process %d ", s.neighbour->pid), PATIENCE_MS))
+	if (!WAIT_UNTIL(has_memory(&s) || is_killed(&s), PATIENCE_MS))
 		bail("the neighbour neither gets its memory nor is killed");
 	o.put_off = mr_stat("kills_put_off") > before;
 	o.killed = !has_memory(&s);
@@ -231,11 +236,6 @@ static void begin_put_off(struct scene *s, long *before)
 		if (!WAIT_UNTIL(is_settled(s, *before), PATIENCE_MS))
 			bail("nothing happens");
 	} while (has_memory(s) && tries < TRIES);
-}
-
-static bool is_killed(const struct scene *s)
-{
-	return log_find("Killed process %d ", s->neighbour->pid);
 }
 
 static void not_for_ever(void)

@@ -20,24 +20,33 @@ static const char *const events[EVENTS] = {
 
 /* ---- as text ---- */
 
-/* The first line of the trace with this event of this process, or NULL. */
-static const char *find_event(const char *event, pid_t pid)
+/* The first line of the file with both texts, or NULL. */
+static const char *line_with(const char *file, const char *what, const char *who)
 {
 	static char line[1024];
-	char what[64], who[32];
-	FILE *f = fopen(TRACING "trace", "re");
+	FILE *f = fopen(file, "re");
 
-	snprintf(what, sizeof(what), " %s: ", event);
-	snprintf(who, sizeof(who), "pid=%d ", pid);
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, what) || !strstr(strstr(line, what), who))
+		if (!strstr(line, what) || !strstr(line, who))
 			continue;
 		fclose(f);
-		return strstr(line, what) + strlen(what);
+		return line;
 	}
 	if (f)
 		fclose(f);
 	return NULL;
+}
+
+/* The first line of the trace with this event of this process, from its fields on, or NULL. */
+static const char *find_event(const char *event, pid_t pid)
+{
+	char what[64], who[32];
+	const char *line;
+
+	snprintf(what, sizeof(what), " %s: ", event);
+	snprintf(who, sizeof(who), "pid=%d ", pid);
+	line = line_with(TRACING "trace", what, who);
+	return line ? strstr(line, what) + strlen(what) : NULL;
 }
 
 static const char *wait_event(const char *event, pid_t pid)
@@ -283,23 +292,6 @@ static int tool_end(pid_t pid, int sig)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* The first line of the file with both texts, or NULL. */
-static const char *tool_line(const char *file, const char *event, const char *who)
-{
-	static char line[1024];
-	FILE *f = fopen(file, "re");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, event) || !strstr(line, who))
-			continue;
-		fclose(f);
-		return line;
-	}
-	if (f)
-		fclose(f);
-	return NULL;
-}
-
 static void show_output(const char *file)
 {
 	char buf[4096], *line, *save;
@@ -341,14 +333,14 @@ static void tool_saw(const char *tool, const char *file, const pid_t *pids)
 	for (int i = 0; i < 2; i++)
 		snprintf(who[i], sizeof(who[i]), "pid=%d ", pids[i]);
 	for (int i = 0; i < EVENTS; i++) {
-		if (tool_line(file, events[i], who[i == STUCK]))
+		if (line_with(file, events[i], who[i == STUCK]))
 			seen++;
 		else
 			diag("%s did not see %s", tool, events[i]);
 	}
 	if (!is_eq(seen, EVENTS, "%s sees the five events", tool))
 		show_output(file);
-	is_ge(field(tool_line(file, events[END], who[0]), "freed_pages"), VICTIM_MIB * 256 * 9 / 10,
+	is_ge(field(line_with(file, events[END], who[0]), "freed_pages"), VICTIM_MIB * 256 * 9 / 10,
 	      "%s reads their fields", tool);
 }
 
@@ -370,7 +362,7 @@ static void bpftrace(void)
 {
 	pid_t tool = tool_start("exec bpftrace /victims.bt", "/tmp/bpf"), pids[2];
 
-	if (!ok(WAIT_UNTIL(tool_line(TREE "/tmp/bpf", "following memrescue's victims", ""), ATTACH_MS),
+	if (!ok(WAIT_UNTIL(line_with(TREE "/tmp/bpf", "following memrescue's victims", ""), ATTACH_MS),
 		"bpftrace attaches to the events"))
 		show_output(TREE "/tmp/bpf");
 	two_victims(pids);
