@@ -31,10 +31,47 @@ void memrescue_ksym_no_zap(struct vm_area_struct *vma, unsigned long start,
 }
 #endif
 
-bool memrescue_ksym_no_reap_mm(struct mm_struct *mm)
+void memrescue_ksym_no_unmap(struct mmu_gather *tlb, struct vm_area_struct *vma,
+			     unsigned long start, unsigned long end,
+			     struct zap_details *details)
 {
-	return false;
 }
+
+#ifdef HAVE_TLB_GATHER_RANGE
+void memrescue_ksym_no_gather(struct mmu_gather *tlb, struct mm_struct *mm,
+			      unsigned long start, unsigned long end)
+{
+}
+
+void memrescue_ksym_no_finish(struct mmu_gather *tlb, unsigned long start,
+			      unsigned long end)
+{
+}
+#else
+void memrescue_ksym_no_gather(struct mmu_gather *tlb, struct mm_struct *mm)
+{
+}
+
+void memrescue_ksym_no_finish(struct mmu_gather *tlb)
+{
+}
+#endif
+
+int memrescue_ksym_no_notify_start(struct mmu_notifier_range *range)
+{
+	return -EAGAIN;
+}
+
+#ifdef HAVE_NOTIFIER_ONLY_END
+void memrescue_ksym_no_notify_end(struct mmu_notifier_range *range,
+				  bool only_end)
+{
+}
+#else
+void memrescue_ksym_no_notify_end(struct mmu_notifier_range *range)
+{
+}
+#endif
 
 void memrescue_ksym_no_queue_reaper(struct task_struct *task)
 {
@@ -60,7 +97,11 @@ struct page *memrescue_ksym_no_follow(struct vm_area_struct *vma,
 
 DEFINE_STATIC_CALL(memrescue_lookup, no_lookup);
 DEFINE_STATIC_CALL(memrescue_zap, memrescue_ksym_no_zap);
-DEFINE_STATIC_CALL(memrescue_reap_mm, memrescue_ksym_no_reap_mm);
+DEFINE_STATIC_CALL(memrescue_unmap, memrescue_ksym_no_unmap);
+DEFINE_STATIC_CALL(memrescue_gather, memrescue_ksym_no_gather);
+DEFINE_STATIC_CALL(memrescue_finish, memrescue_ksym_no_finish);
+DEFINE_STATIC_CALL(memrescue_notify_start, memrescue_ksym_no_notify_start);
+DEFINE_STATIC_CALL(memrescue_notify_end, memrescue_ksym_no_notify_end);
 DEFINE_STATIC_CALL(memrescue_queue_reaper, memrescue_ksym_no_queue_reaper);
 DEFINE_STATIC_CALL(memrescue_wchan, memrescue_ksym_no_wchan);
 DEFINE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
@@ -76,7 +117,13 @@ static void bind_##call(unsigned long addr) \
 
 KSYM_BIND(memrescue_lookup)
 KSYM_BIND(memrescue_zap)
-KSYM_BIND(memrescue_reap_mm)
+#ifdef CONFIG_MMU_NOTIFIER
+KSYM_BIND(memrescue_unmap)
+KSYM_BIND(memrescue_gather)
+KSYM_BIND(memrescue_finish)
+KSYM_BIND(memrescue_notify_start)
+KSYM_BIND(memrescue_notify_end)
+#endif
 KSYM_BIND(memrescue_queue_reaper)
 KSYM_BIND(memrescue_wchan)
 #ifdef HAVE_LOCK_VMA_UNDER_RCU
@@ -122,6 +169,9 @@ struct ksym {
 	bool found;
 };
 
+#define NOTIFIED_LOSS \
+	"victims with MMU notifiers (virtual machines) are left to the kernel"
+
 static struct ksym ksyms[KSYM_COUNT] = {
 	[KSYM_ZAP] = {
 		.name = KSYM_ZAP_NAME,
@@ -129,10 +179,40 @@ static struct ksym ksyms[KSYM_COUNT] = {
 		.bind = bind_memrescue_zap,
 		.needed = true,
 	},
-	[KSYM_REAP_MM] = {
-		.name = "__oom_reap_task_mm",
-		.loss = "victims with MMU notifiers (virtual machines) are left to the kernel",
-		.bind = bind_memrescue_reap_mm,
+	[KSYM_UNMAP] = {
+		.name = KSYM_UNMAP_NAME,
+		.loss = NOTIFIED_LOSS,
+#ifdef CONFIG_MMU_NOTIFIER
+		.bind = bind_memrescue_unmap,
+#endif
+	},
+	[KSYM_GATHER] = {
+		.name = "tlb_gather_mmu",
+		.loss = NOTIFIED_LOSS,
+#ifdef CONFIG_MMU_NOTIFIER
+		.bind = bind_memrescue_gather,
+#endif
+	},
+	[KSYM_FINISH] = {
+		.name = "tlb_finish_mmu",
+		.loss = NOTIFIED_LOSS,
+#ifdef CONFIG_MMU_NOTIFIER
+		.bind = bind_memrescue_finish,
+#endif
+	},
+	[KSYM_NOTIFY_START] = {
+		.name = "__mmu_notifier_invalidate_range_start",
+		.loss = NOTIFIED_LOSS,
+#ifdef CONFIG_MMU_NOTIFIER
+		.bind = bind_memrescue_notify_start,
+#endif
+	},
+	[KSYM_NOTIFY_END] = {
+		.name = "__mmu_notifier_invalidate_range_end",
+		.loss = NOTIFIED_LOSS,
+#ifdef CONFIG_MMU_NOTIFIER
+		.bind = bind_memrescue_notify_end,
+#endif
 	},
 	[KSYM_QUEUE_REAPER] = {
 		.name = "queue_oom_reaper",

@@ -34,15 +34,43 @@
 #define KSYM_ZAP_NAME "zap_page_range"
 #endif
 
-#ifdef HAVE_ZAP_PAGE_RANGE_SINGLE
 struct zap_details;
+#ifdef HAVE_ZAP_PAGE_RANGE_SINGLE
 void memrescue_ksym_no_zap(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long size, struct zap_details *details);
 #else
 void memrescue_ksym_no_zap(struct vm_area_struct *vma, unsigned long start,
 			   unsigned long size);
 #endif
-bool memrescue_ksym_no_reap_mm(struct mm_struct *mm);
+
+/* What zaps a part of a VMA between two calls of its MMU notifiers. */
+struct mmu_gather;
+struct mmu_notifier_range;
+#ifdef HAVE_ZAP_DETAILS_REAPING
+#define KSYM_UNMAP_NAME "__zap_vma_range"
+#else
+#define KSYM_UNMAP_NAME "unmap_page_range"
+#endif
+void memrescue_ksym_no_unmap(struct mmu_gather *tlb, struct vm_area_struct *vma,
+			     unsigned long start, unsigned long end,
+			     struct zap_details *details);
+#ifdef HAVE_TLB_GATHER_RANGE
+void memrescue_ksym_no_gather(struct mmu_gather *tlb, struct mm_struct *mm,
+			      unsigned long start, unsigned long end);
+void memrescue_ksym_no_finish(struct mmu_gather *tlb, unsigned long start,
+			      unsigned long end);
+#else
+void memrescue_ksym_no_gather(struct mmu_gather *tlb, struct mm_struct *mm);
+void memrescue_ksym_no_finish(struct mmu_gather *tlb);
+#endif
+int memrescue_ksym_no_notify_start(struct mmu_notifier_range *range);
+#ifdef HAVE_NOTIFIER_ONLY_END
+void memrescue_ksym_no_notify_end(struct mmu_notifier_range *range,
+				  bool only_end);
+#else
+void memrescue_ksym_no_notify_end(struct mmu_notifier_range *range);
+#endif
+
 void memrescue_ksym_no_queue_reaper(struct task_struct *task);
 unsigned long memrescue_ksym_no_wchan(struct task_struct *task);
 struct vm_area_struct *memrescue_ksym_no_lock_vma(struct mm_struct *mm,
@@ -52,7 +80,11 @@ struct page *memrescue_ksym_no_follow(struct vm_area_struct *vma,
 				      unsigned int flags);
 
 DECLARE_STATIC_CALL(memrescue_zap, memrescue_ksym_no_zap);
-DECLARE_STATIC_CALL(memrescue_reap_mm, memrescue_ksym_no_reap_mm);
+DECLARE_STATIC_CALL(memrescue_unmap, memrescue_ksym_no_unmap);
+DECLARE_STATIC_CALL(memrescue_gather, memrescue_ksym_no_gather);
+DECLARE_STATIC_CALL(memrescue_finish, memrescue_ksym_no_finish);
+DECLARE_STATIC_CALL(memrescue_notify_start, memrescue_ksym_no_notify_start);
+DECLARE_STATIC_CALL(memrescue_notify_end, memrescue_ksym_no_notify_end);
 DECLARE_STATIC_CALL(memrescue_queue_reaper, memrescue_ksym_no_queue_reaper);
 DECLARE_STATIC_CALL(memrescue_wchan, memrescue_ksym_no_wchan);
 DECLARE_STATIC_CALL(memrescue_lock_vma, memrescue_ksym_no_lock_vma);
@@ -60,7 +92,7 @@ DECLARE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 
 /* The rows of the table, in its order. */
 #define KSYM_ZAP		0u
-#define KSYM_REAP_MM		1u
+#define KSYM_UNMAP		1u
 #define KSYM_QUEUE_REAPER	2u
 #define KSYM_LOCK_VMA		3u
 #define KSYM_WCHAN		4u
@@ -68,7 +100,11 @@ DECLARE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 #define KSYM_FOLLOW_PAGE	6u
 #define KSYM_KPROBES_OFF	7u
 #define KSYM_FTRACE_ON		8u
-#define KSYM_COUNT		9u
+#define KSYM_GATHER		9u
+#define KSYM_FINISH		10u
+#define KSYM_NOTIFY_START	11u
+#define KSYM_NOTIFY_END		12u
+#define KSYM_COUNT		13u
 
 int memrescue_ksym_init(void);
 bool memrescue_ksym_has(unsigned int sym);

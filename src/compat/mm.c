@@ -136,26 +136,6 @@ void memrescue_vma_unlock(struct vm_area_struct *vma)
 }
 #endif
 
-/**
- * memrescue_mm_zap() - free the pages and swap entries of a range
- * @vma: reapable, without MMU notifiers
- * @start: first address, bytes, within @vma
- * @end: end (exclusive), bytes, within @vma
- *
- * Page tables stay.
- *
- * Context: mmap_lock or @vma's lock held for reading; may reschedule.
- */
-void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
-		      unsigned long end)
-{
-#ifdef HAVE_ZAP_PAGE_RANGE_SINGLE
-	static_call(memrescue_zap)(vma, start, end - start, NULL);
-#else
-	static_call(memrescue_zap)(vma, start, end - start);
-#endif
-}
-
 /*
  * Context: mmap_lock held for reading. Also what automatic NUMA balancing has
  * marked, for which FOLL_FORCE is needed on some kernels. (Protection keys are

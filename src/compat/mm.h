@@ -17,6 +17,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
+#include <linux/userfaultfd_k.h>
 #include "memrescue_config.h"
 
 /* mm->flags became helpers in 6.18. Context: any. */
@@ -130,10 +131,13 @@ static inline bool compat_mm_has_aio(struct mm_struct *mm)
 
 /*
  * May the pages of this VMA be taken? The stock reaper's rule, per kernel, with
- * private mappings of files (@files); without, anonymous memory only. See
+ * what can be filled again (@refillable); without, only memory in which every
+ * fault fails from MMF_UNSTABLE on. Private mappings of files are filled by
+ * do_fault_around(), registered ones by the owner of the userfaultfd. See
  * docs/reaper.md.
  */
-static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool files)
+static inline bool compat_vma_reapable(struct vm_area_struct *vma,
+				       bool refillable)
 {
 	if (vma->vm_flags & (VM_HUGETLB | VM_PFNMAP))
 		return false;
@@ -142,7 +146,9 @@ static inline bool compat_vma_reapable(struct vm_area_struct *vma, bool files)
 	if (vma->vm_flags & VM_LOCKED)
 		return false;
 #endif
-	return vma_is_anonymous(vma) || (files && !(vma->vm_flags & VM_SHARED));
+	if (vma_is_anonymous(vma))
+		return refillable || !userfaultfd_armed(vma);
+	return refillable && !(vma->vm_flags & VM_SHARED);
 }
 
 /* Context: mmap_lock or the VMA's lock held. */
@@ -168,9 +174,6 @@ bool memrescue_vma_below(struct mm_struct *mm, unsigned long top,
 bool memrescue_vma_lock_below(struct mm_struct *mm, unsigned long top,
 			      struct compat_vma_range *found);
 void memrescue_vma_unlock(struct vm_area_struct *vma);
-void memrescue_mm_zap(struct vm_area_struct *vma, unsigned long start,
-		      unsigned long end);
-
 bool memrescue_mm_peek(struct mm_struct *mm, unsigned long addr, void *buf,
 		       size_t len);
 

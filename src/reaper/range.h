@@ -9,18 +9,11 @@
 
 #include "pure.h"
 
-/*
- * Usually a mapping is cut into at most about this many ranges, so that a
- * reservation of terabytes with little in it does not cost millions of them.
- */
-#define RANGE_MAX_PER_VMA	1024ul
-
 /**
  * memrescue_range_cut() - lower end of the next range to zap
  * @start: first address of the mapping, bytes
  * @top: end (exclusive) of what is left of it, bytes; @top > @start
  * @want: wanted length, bytes
- * @most: wanted number of ranges at most, or about so many; not 0
  * @align: alignment of a cut, bytes, a power of two (a huge page's size, so
  *	that no huge page is split)
  *
@@ -30,14 +23,11 @@
 static inline unsigned long memrescue_range_cut(unsigned long start,
 						unsigned long top,
 						unsigned long want,
-						unsigned long most,
 						unsigned long align)
 {
 	unsigned long left = top - start;
 	unsigned long low;
 
-	if (want < left / most)
-		want = left / most;
 	if (want < align)
 		want = align;
 	if (left <= want)

@@ -68,7 +68,7 @@ static int alloc_queues(struct reaper *r)
 		return -ENOMEM;
 	r->wq = alloc_workqueue("memrescue", flags,
 				min(WQ_MAX_ACTIVE,
-				    (int)(REAPER_WORKERS + 1) * nr_node_ids));
+				    (int)(REAPER_MAX_WORKERS + 1) * nr_node_ids));
 	if (!r->wq)
 		return -ENOMEM;
 	if (!memrescue_fault("workqueue-late"))
@@ -103,7 +103,7 @@ int memrescue_reaper_init(unsigned int records)
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
 	INIT_DELAYED_WORK(&r->retry, memrescue_retry);
-	for (i = 0; i < REAPER_WORKERS; i++) {
+	for (i = 0; i < REAPER_MAX_WORKERS; i++) {
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
@@ -176,8 +176,7 @@ static bool drop_first(struct reaper *r)
  * memrescue_reaper_stop() - hand every unfinished victim to the kernel
  *
  * Context: process context, with all hooks detached; may sleep. It waits for
- * steps under way: some milliseconds each, but for an address space with MMU
- * notifiers, which is one step.
+ * steps under way: some milliseconds each.
  */
 void memrescue_reaper_stop(void)
 {
@@ -191,7 +190,7 @@ void memrescue_reaper_stop(void)
 	 * the flag, and queues nothing.
 	 */
 	for (round = 0; round < 2; round++) {
-		for (i = 0; i < REAPER_WORKERS; i++)
+		for (i = 0; i < REAPER_MAX_WORKERS; i++)
 			cancel_work_sync(&r->workers[i].work);
 		cancel_delayed_work_sync(&r->janitor);
 		cancel_delayed_work_sync(&r->retry);

@@ -52,9 +52,8 @@
  * @reported: the report of a stuck victim is out
  * @log: the log line is due
  * @give_back: it shall be handed to the kernel's reaper
- * @whole: it takes one long step, for which there is a worker of its own
  * @hide: it shall be hidden from the OOM killer
- * @late: only private mappings of files are left, and it was too early for them
+ * @late: only what can be filled again is left, and it was too early for that
  * @begin_ns, @done_ns: first range, memory back
  * @freed_pages: pages and swap entries that came back between the two
  *
@@ -99,7 +98,6 @@ struct victim {
 	bool reported;
 	bool log;
 	bool give_back;
-	bool whole;
 	bool hide;
 	bool late;
 	unsigned int state;
@@ -121,11 +119,6 @@ struct oom_control;
 #define STEP_KERNEL	4u	/* it is for the kernel's own reaper */
 #define STEP_SHARED	5u	/* somebody who uses it lives */
 #define STEP_DUMPS	6u	/* somebody who uses it writes a core dump */
-#define STEP_WHOLE	7u	/* one worker has to do it in one step */
-
-/* The workers, and the one for long steps. */
-#define REAPER_WHOLE	REAPER_MAX_WORKERS
-#define REAPER_WORKERS	(REAPER_MAX_WORKERS + 1)
 
 /**
  * struct reaper_worker - one of them
@@ -174,7 +167,7 @@ struct reaper {
 	struct workqueue_struct *late_wq;
 	struct delayed_work janitor;
 	struct delayed_work retry;
-	struct reaper_worker workers[REAPER_WORKERS];
+	struct reaper_worker workers[REAPER_MAX_WORKERS];
 };
 
 extern struct reaper memrescue_reaper;

@@ -86,11 +86,7 @@ void memrescue_work_kick(void)
  */
 void memrescue_retry(struct work_struct *work)
 {
-	struct reaper *r = &memrescue_reaper;
-
 	memrescue_work_kick();
-	if (READ_ONCE(r->running))
-		queue_work(r->wq, &r->workers[REAPER_WHOLE].work);
 }
 
 /**
@@ -155,14 +151,14 @@ static u64 weight_of(const struct victim *v, u64 now_ns)
 }
 
 /* Context: reaper.lock held. Sets @more if another worker would find work. */
-static struct victim *pick(struct reaper *r, bool whole, bool *more)
+static struct victim *pick(struct reaper *r, bool *more)
 {
 	u64 weight, best_weight = 0, now_ns = ktime_get_mono_fast_ns();
 	struct victim *v, *best = NULL;
 	unsigned int due = 0;
 
 	list_for_each_entry(v, &r->active, link) {
-		if (v->whole != whole || !is_due(v))
+		if (!is_due(v))
 			continue;
 		due++;
 		weight = weight_of(v, now_ns);
@@ -176,8 +172,6 @@ static struct victim *pick(struct reaper *r, bool whole, bool *more)
 		best->workers++;
 		*more |= is_due(best);
 	}
-	/* There is one worker for those. */
-	*more &= !whole;
 	return best;
 }
 
@@ -375,12 +369,6 @@ static void zap_done(struct victim *v, unsigned int step)
 	case STEP_GONE:
 		v->gone = true;
 		break;
-	case STEP_WHOLE:
-		v->whole = true;
-		if (READ_ONCE(memrescue_reaper.running))
-			queue_work(memrescue_reaper.wq,
-				   &memrescue_reaper.workers[REAPER_WHOLE].work);
-		break;
 	case STEP_KERNEL:
 		give_back(v);
 		break;
@@ -453,8 +441,7 @@ static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 	spin_lock(&r->lock);
 	r->busy |= BIT(w->index);
 	r->at_work &= ~BIT(w->index);
-	v = READ_ONCE(r->running) ?
-	    pick(r, w->index == REAPER_WHOLE, more) : NULL;
+	v = READ_ONCE(r->running) ? pick(r, more) : NULL;
 	if (v) {
 		note_at_work(r, w);
 	} else {

@@ -21,6 +21,7 @@
 #include <linux/timekeeping.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
+#include "compat/zap.h"
 #include "reaper/in_use.h"
 #include "reaper/range.h"
 #include "reaper/victim.h"
@@ -77,11 +78,12 @@ static void put_vma(struct vm_area_struct *vma, bool vma_locks)
 }
 
 /*
- * Private mappings of files: when nobody uses the mm, so that no system call
- * can read them any more; else of the OOM killer's victims only, and not before
- * the kernel's own reaper would take them. See docs/reaper.md.
+ * What can be filled again after the zap (private mappings of files, mappings
+ * registered with a userfaultfd): when nobody uses the mm, so that no system call
+ * can read it any more; else of the OOM killer's victims only, and not before
+ * the kernel's own reaper would take it. See docs/reaper.md.
  */
-static bool takes_files(const struct victim *v)
+static bool takes_refillable(const struct victim *v)
 {
 	if (!atomic_read(&v->mm->mm_users))
 		return true;
@@ -89,7 +91,7 @@ static bool takes_files(const struct victim *v)
 }
 
 /*
- * Pages of a file's mapping that do not come back without a zap or the exit. No
+ * Pages of such a mapping that do not come back without a zap or the exit. No
  * private copy is made without an anon_vma. Context: victim.cursor_lock held.
  */
 static void note_spared(struct victim *v, const struct compat_vma_range *found)
@@ -102,11 +104,21 @@ static void note_spared(struct victim *v, const struct compat_vma_range *found)
 		v->spared_locked += pages;
 }
 
-/* Where the lock holds up the victim's exit each range is short, whatever it costs. */
-static unsigned long cut_most(bool vma_locks)
+/*
+ * The highest part of a mapping that has a page table, or what can be passed
+ * over. Context: victim.cursor_lock held.
+ */
+static unsigned int cut_range(struct victim *v, unsigned long want,
+			      struct compat_vma_range *found)
 {
-	return vma_locks && !COMPAT_VMA_UNLOCKS_CLEANLY ? ULONG_MAX :
-							  RANGE_MAX_PER_VMA;
+	found->end = min(found->end, v->cursor);
+	if (!memrescue_tables_below(v->mm, found->start, &found->end)) {
+		found->start = found->end;
+		return TAKE_NOTHING;
+	}
+	found->start = memrescue_range_cut(found->start, found->end, want,
+					   PMD_SIZE);
+	return TAKE_RANGE;
 }
 
 /*
@@ -129,17 +141,13 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 	if (!found->vma) {
 		if (!found->empty)
 			v->missed = true;
-	} else if (compat_vma_reapable(found->vma, takes_files(v))) {
-		found->end = min(found->end, v->cursor);
-		found->start = memrescue_range_cut(found->start, found->end,
-						   want, cut_most(vma_locks),
-						   PMD_SIZE);
-		take = TAKE_RANGE;
-	} else {
-		if (compat_vma_reapable(found->vma, true))
-			note_spared(v, found);
-		put_vma(found->vma, vma_locks);
+	} else if (compat_vma_reapable(found->vma, takes_refillable(v))) {
+		take = cut_range(v, want, found);
+	} else if (compat_vma_reapable(found->vma, true)) {
+		note_spared(v, found);
 	}
+	if (take == TAKE_NOTHING)
+		put_vma(found->vma, vma_locks);
 	v->cursor = found->start;
 	return take;
 }
@@ -164,14 +172,10 @@ static bool zap_ranges(struct victim *v, bool vma_locks, unsigned long share)
 			break;
 		if (take == TAKE_NOTHING)
 			continue;
-		/* With the VMA locked, nobody can register a notifier. */
-		if (vma_locks && compat_mm_has_notifiers(v->mm)) {
-			memrescue_vma_unlock(range.vma);
+		if (memrescue_mm_zap(range.vma, range.start, range.end))
+			WRITE_ONCE(v->zapped, true);
+		else
 			WRITE_ONCE(v->missed, true);
-			continue;
-		}
-		memrescue_mm_zap(range.vma, range.start, range.end);
-		WRITE_ONCE(v->zapped, true);
 		done += range.end - range.start;
 		put_vma(range.vma, vma_locks);
 	}
@@ -184,49 +188,22 @@ static unsigned long step_bytes(void)
 }
 
 /*
- * An mm with MMU notifiers (a virtual machine, an RDMA or GPU client): only
- * the kernel's own function notifies without blocking. It takes it whole.
+ * From now on a page fault in this mm fails, so that nobody, a kernel thread that
+ * borrowed it included, ever reads zeros for data.
  */
-static unsigned int zap_whole(struct victim *v)
+static void make_unstable(struct mm_struct *mm)
 {
-	bool done;
-
-	if (!memrescue_ksym_has(KSYM_REAP_MM))
-		return STEP_KERNEL;
-	if (!READ_ONCE(v->whole))
-		return STEP_WHOLE;
-	spin_lock(&v->cursor_lock);
-	done = !v->cursor;
-	v->cursor = 0;
-	spin_unlock(&v->cursor_lock);
-	if (done)
-		return STEP_MORE;
-	done = static_call(memrescue_reap_mm)(v->mm);
-	if (!done)
-		WRITE_ONCE(v->missed, true);
-	WRITE_ONCE(v->zapped, true);
-	return STEP_MORE;
+	compat_mm_flag_set(mm, MMF_UNSTABLE);
 }
 
-/* Context: mmap_lock held for reading, exit_mmap() kept away. */
-static unsigned int zap_mmap_locked(struct victim *v)
-{
-	/*
-	 * From now on a page fault in this mm fails, so that nobody, a kernel
-	 * thread that borrowed it included, ever reads zeros for data.
-	 */
-	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
-	if (compat_mm_has_notifiers(v->mm))
-		return zap_whole(v);
-	zap_ranges(v, false, step_bytes());
-	return STEP_MORE;
-}
-
+/* Context: mmap_lock held for reading. */
 static unsigned int zap_by_mmap_lock(struct victim *v)
 {
 	if (!compat_tables_stay(v->mm))
 		return STEP_GONE;
-	return zap_mmap_locked(v);
+	make_unstable(v->mm);
+	zap_ranges(v, false, step_bytes());
+	return STEP_MORE;
 }
 
 /* For how long has mmap_lock not been to be had, whenever it was tried? */
@@ -254,7 +231,7 @@ static unsigned int zap_pinned(struct victim *v)
 
 	if (blocked_ms(v) < PIN_AFTER_MS || compat_mm_has_aio(v->mm))
 		return STEP_WAIT;
-	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
+	make_unstable(v->mm);
 	for (done = 0; done < step_bytes(); done += PIN_BYTES) {
 		if (!mmget_not_zero(v->mm))
 			return STEP_WAIT;
@@ -274,7 +251,7 @@ static unsigned int zap_by_vma_locks(struct victim *v)
 		return STEP_WAIT;
 	if (!COMPAT_VMA_UNLOCKS_CLEANLY)
 		return zap_pinned(v);
-	compat_mm_flag_set(v->mm, MMF_UNSTABLE);
+	make_unstable(v->mm);
 	return zap_ranges(v, true, step_bytes()) ? STEP_MORE : STEP_WAIT;
 }
 
@@ -285,15 +262,17 @@ static unsigned int zap_by_vma_locks(struct victim *v)
  * Context: worker. Does not wait for a lock; may reschedule.
  * Return: STEP_MORE when it got on, STEP_WAIT when the address space is
  * locked or it is too early, STEP_GONE when exit_mmap() has taken over,
- * STEP_WHOLE when it is for the worker for long steps, STEP_KERNEL when only
- * the kernel's own reaper can do it.
+ * STEP_KERNEL when only the kernel's own reaper can do it.
  */
 unsigned int memrescue_zap_step(struct victim *v)
 {
 	unsigned int step;
 
-	if (READ_ONCE(v->late) && !takes_files(v))
+	if (READ_ONCE(v->late) && !takes_refillable(v))
 		return STEP_WAIT;
+	/* One that is registered later makes its ranges fail, and come again. */
+	if (compat_mm_has_notifiers(v->mm) && !memrescue_mm_can_notify())
+		return STEP_KERNEL;
 	if (!mmap_read_trylock(v->mm)) {
 		if (!READ_ONCE(v->blocked_ns))
 			WRITE_ONCE(v->blocked_ns, ktime_get_mono_fast_ns());

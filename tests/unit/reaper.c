@@ -179,12 +179,12 @@ static void test_retry_grows_to_its_limit(void **unused)
 
 /* Cut a whole mapping; returns the number of ranges. */
 static unsigned long cut_all(unsigned long start, unsigned long end,
-			     unsigned long want, unsigned long most)
+			     unsigned long want)
 {
 	unsigned long top = end, low, count = 0;
 
 	while (top > start) {
-		low = memrescue_range_cut(start, top, want, most, ALIGN);
+		low = memrescue_range_cut(start, top, want, ALIGN);
 		assert_true(low >= start && low < top);
 		/* No cut goes through a huge page. */
 		assert_true(low == start || !(low % ALIGN));
@@ -210,7 +210,7 @@ static void test_range_covers_all(void **unused)
 	(void)unused;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		cut_all(cases[i].start, cases[i].start + cases[i].length,
-			cases[i].want, RANGE_MAX_PER_VMA);
+			cases[i].want);
 }
 
 static void test_range_as_long_as_wanted(void **unused)
@@ -219,41 +219,19 @@ static void test_range_as_long_as_wanted(void **unused)
 
 	(void)unused;
 	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top, 32 * MIB,
-					     RANGE_MAX_PER_VMA, ALIGN), top - 32 * MIB);
+					     ALIGN), top - 32 * MIB);
 	assert_int_equal(memrescue_range_cut(top - 16 * MIB, top, 32 * MIB,
-					     RANGE_MAX_PER_VMA, ALIGN), top - 16 * MIB);
+					     ALIGN), top - 16 * MIB);
 	/* The cut is rounded down: a little longer, never shorter. */
 	assert_int_equal(memrescue_range_cut(top - 256 * MIB, top + 0x1000,
-					     32 * MIB, RANGE_MAX_PER_VMA, ALIGN),
+					     32 * MIB, ALIGN),
 			 top - 32 * MIB);
-}
-
-/* Where each range has to be short, a large mapping is cut into more of them. */
-static void test_range_short(void **unused)
-{
-	unsigned long gib = 1024 * MIB, start = 0x7f0000000000ul;
-
-	(void)unused;
-	assert_int_equal(cut_all(start, start + 100 * gib, 2 * MIB, ULONG_MAX),
-			 100 * gib / (2 * MIB));
-	assert_true(cut_all(start, start + 100 * gib, 2 * MIB,
-			    RANGE_MAX_PER_VMA) < 10 * RANGE_MAX_PER_VMA);
-}
-
-/* A reservation of terabytes is not cut into millions of pieces. */
-static void test_range_bounded_count(void **unused)
-{
-	unsigned long count = cut_all(0x10000000000, 0x7f0000000000, 32 * MIB,
-				      RANGE_MAX_PER_VMA);
-
-	(void)unused;
-	assert_true(count <= 10 * RANGE_MAX_PER_VMA);
 }
 
 static void test_range_top_of_address_space(void **unused)
 {
 	(void)unused;
-	cut_all(ULONG_MAX - 64 * MIB, ULONG_MAX, 32 * MIB, RANGE_MAX_PER_VMA);
+	cut_all(ULONG_MAX - 64 * MIB, ULONG_MAX, 32 * MIB);
 }
 
 /* Robust futexes */
@@ -474,8 +452,6 @@ int main(void)
 		cmocka_unit_test(test_retry_grows_to_its_limit),
 		cmocka_unit_test(test_range_covers_all),
 		cmocka_unit_test(test_range_as_long_as_wanted),
-		cmocka_unit_test(test_range_bounded_count),
-		cmocka_unit_test(test_range_short),
 		cmocka_unit_test(test_range_top_of_address_space),
 		cmocka_unit_test(test_robust_rule),
 		cmocka_unit_test(test_robust_rule_is_careful),

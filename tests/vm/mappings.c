@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What kind of memory is taken and what is not: a victim's private memory goes
- * (small and huge pages, mlocked, registered with userfaultfd, watched by an
- * MMU notifier, but then only with mmap_lock); its private copies of a file (but see
- * copies.c), its VM_PFNMAP mappings (shared and private), hugetlb and shared ones
- * stay, and so does the copy of a child that it forked.
+ * (small and huge pages, mlocked, watched by an MMU notifier); its private copies
+ * of a file (but see copies.c), what is registered with a userfaultfd (refill.c), its
+ * VM_PFNMAP mappings (shared and private), hugetlb and shared ones stay, and so does
+ * the copy of a child that it forked.
  */
-#include <linux/userfaultfd.h>
-
 #include "lib.h"
 
 #define VICTIM_MIB	40
@@ -247,61 +245,6 @@ static void mlocked(void)
 	victim_free(v);
 }
 
-static void *uffd_fault(void *arg)
-{
-	return (void *)(uintptr_t)*(volatile char *)arg;
-}
-
-/* Memory that is there, and a thread that waits for a page that never comes. */
-static void uffd_register(struct victim *v, void *arg)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	char *hole = map(MIB, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	pthread_t thread;
-
-	(void)arg;
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
-		v->sh->word[0] = -1;
-		return;
-	}
-	reg.range.start = (uintptr_t)hole;
-	reg.range.len = MIB;
-	if (ioctl(fd, UFFDIO_REGISTER, &reg))
-		bail("victim: UFFDIO_REGISTER: %s", strerror(errno));
-	reg.range.start = (uintptr_t)v->sh->mem;
-	reg.range.len = v->how.mib * MIB;
-	if (ioctl(fd, UFFDIO_REGISTER, &reg))
-		bail("victim: UFFDIO_REGISTER: %s", strerror(errno));
-	if (pthread_create(&thread, NULL, uffd_fault, hole))
-		bail("victim: pthread_create");
-	v->sh->word[0] = 1;
-}
-
-static void userfaultfd(void)
-{
-	const char *name = "userfaultfd";
-	struct mr_stats before;
-	struct victim *v;
-
-	log_mark();
-	v = victim_new(&(struct victim_how){
-		.name = "v_uffd", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = uffd_register });
-	victim_go(v);
-	WAIT_UNTIL(v->sh->word[0], PATIENCE_MS);
-	if (v->sh->word[0] < 0) {
-		skip("the kernel has no userfaultfd", "%s: its memory is back while it is stuck", name);
-		victim_free(v);
-		return;
-	}
-	sleep_ms(10);
-	before = mr_stats();
-	victim_kill(v);
-	check_reaped(v, &before, "killed", name);
-	victim_free(v);
-}
-
 static void watch(struct victim *v, void *arg)
 {
 	(void)arg;
@@ -366,49 +309,30 @@ static void watch_and_sleep(struct victim *v, void *arg)
 		bail("victim: pthread_create");
 }
 
-static void watch_second(struct victim *v, void *arg)
-{
-	if (ioctl(*(int *)arg, MRT_NOTIFY, 0))
-		bail("victim %d: MRT_NOTIFY: %s", (int)getpid(), strerror(errno));
-	v->sh->word[0] = 1;
-}
-
-/* Another one with a notifier, while the first has to wait. */
-static bool second_reaped(void)
-{
-	int fd = mrt_open(), holds = mrt_open();
-	struct mrt_notify_report report;
-	struct victim *v;
-	bool good;
-
-	v = victim_new(&(struct victim_how){
-		.name = "v_second", .mib = VICTIM_MIB, .stuck = STUCK_D, .holds = holds, .setup = watch_second, .arg = &fd });
-	victim_kill(v);
-	good = WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && mrt_held(holds, v->pid) > 0 &&
-	       !ioctl(fd, MRT_NOTIFY_REPORT, &report) && report.nonblock > 0;
-	mrt_close(holds);
-	mrt_close(fd);
-	victim_free(v);
-	return good;
-}
-
-/* The lock of a VMA, where there is one, does not do: a notifier must not be made to wait. */
+/* By the locks of the VMAs, where there are any; else when mmap_lock is free. */
 static void check_locked(struct victim *v, const char *name)
 {
 	struct mrt_notify_report was, is;
 
 	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &was);
 	victim_kill(v);
-	ok(later_victim_taken() && mrt_held(v->how.holds, v->pid) > 0, "%s: a victim that comes after it is taken", name);
-	ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid), "%s: it is not touched while it is locked", name);
-	ok(second_reaped(), "%s: another one with a notifier is reaped meanwhile", name);
-	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
-	is_eq(is.starts - was.starts, 0, "%s: its watcher hears nothing", name);
-	mrt_release(v->how.holds);
-	ok(memory_back(v) && mrt_held(sleep_fd, v->pid) > 0, "%s: memory is back while it is stuck, but not locked", name);
-	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS), "%s: by memrescue", name);
+	if (kernel_has_vma_locks()) {
+		ok(memory_back(v) && mrt_held(v->how.holds, v->pid) > 0, "%s: memory is back while it is locked", name);
+	} else {
+		ok(later_victim_taken() && mrt_held(v->how.holds, v->pid) > 0, "%s: a victim that comes after it is taken",
+		   name);
+		ok(memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid),
+		   "%s: it is not touched while it is locked", name);
+		ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
+		is_eq(is.starts - was.starts, 0, "%s: its watcher hears nothing", name);
+		mrt_release(v->how.holds);
+		ok(memory_back(v) && mrt_held(sleep_fd, v->pid) > 0,
+		   "%s: memory is back while it is stuck, but not locked", name);
+	}
 	ioctl(pfn_fd, MRT_NOTIFY_REPORT, &is);
 	ok(is.nonblock > was.nonblock, "%s: its watcher was told, without being made to wait", name);
+	mrt_release(v->how.holds);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS), "%s: by memrescue", name);
 	mrt_release(sleep_fd);
 	check_gone(v, name);
 	ok(mr_wait_idle(), "%s: nothing is in flight afterwards", name);
@@ -425,7 +349,7 @@ static void notifier_locked(void)
 	v = victim_new(&(struct victim_how){
 		.name = "v_watchlock", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_MMAP_WRITE, .setup = watch_and_sleep });
 	if (v->sh->word[0] == -EOPNOTSUPP)
-		skip("the kernel has no CONFIG_MMU_NOTIFIER", "%s: it is not touched while it is locked", name);
+		skip("the kernel has no CONFIG_MMU_NOTIFIER", "%s: memory is back while it is locked", name);
 	else if (ok(v->sh->word[0] == 1 && WAIT_UNTIL(mrt_held(sleep_fd, v->pid) > 0, PATIENCE_MS), "%s: it is stuck", name))
 		check_locked(v, name);
 	mrt_close(sleep_fd);
@@ -443,7 +367,6 @@ int main(void)
 	others_stay();
 	forked_child();
 	mlocked();
-	userfaultfd();
 	notifier("MMU notifier", 0);
 	notifier("MMU notifier that refuses", 3);
 	notifier_locked();
