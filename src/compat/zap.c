@@ -151,9 +151,11 @@ static bool zap_notified(struct vm_area_struct *vma, unsigned long start,
 	struct zap_details *how = NULL;
 #endif
 	struct mmu_gather tlb;
+	int err;
 
 	update_hiwater_rss(range.mm);
-	if (static_call(memrescue_notify_start)(&range))
+	err = static_call(memrescue_notify_start)(&range);
+	if (err)
 		return false;
 	gather(&tlb, &range);
 	static_call(memrescue_unmap)(&tlb, vma, start, end, how);

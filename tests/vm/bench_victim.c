@@ -6,6 +6,7 @@
  *   write-locked  killed by another task's OOM, one thread holds mmap_lock for writing for 4 s
  *   killed        kill -9 from user space, one thread in D state for 4 s
  *   exit          killed by its cgroup's OOM, and exits by itself
+ *   sparse        the same as write-locked, with kill -9, and 14 TiB reserved and not used
  *   parallel      1.5 GiB of 4 KiB pages: one worker ("stock") against several ("memrescue")
  */
 #include "bench.h"
@@ -16,14 +17,26 @@ struct scene {
 	enum stuck stuck;
 	enum pages pages;
 	enum { BY_ITSELF, BY_ANOTHER, BY_KILL } killed;
+	void (*setup)(struct victim *v, void *arg);
 };
 
+/* Like the shadow of a sanitizer. */
+static void reserve(struct victim *v, void *arg)
+{
+	(void)v;
+	(void)arg;
+	if (mmap(NULL, 14UL * 1024 * 1024 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
+	    MAP_FAILED)
+		bail("victim: mmap: %s", strerror(errno));
+}
+
 static const struct scene scenes[] = {
-	{ "stuck", 256, 300, STUCK_D, PAGES_DEFAULT, BY_ITSELF },
-	{ "write-locked", 256, 300, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_ANOTHER },
-	{ "killed", 256, 0, STUCK_D, PAGES_DEFAULT, BY_KILL },
-	{ "exit", 256, 300, STUCK_NOT, PAGES_DEFAULT, BY_ITSELF },
-	{ "parallel", 1536, 0, STUCK_D, PAGES_SMALL, BY_KILL },
+	{ "stuck", 256, 300, STUCK_D, PAGES_DEFAULT, BY_ITSELF, NULL },
+	{ "write-locked", 256, 300, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_ANOTHER, NULL },
+	{ "killed", 256, 0, STUCK_D, PAGES_DEFAULT, BY_KILL, NULL },
+	{ "exit", 256, 300, STUCK_NOT, PAGES_DEFAULT, BY_ITSELF, NULL },
+	{ "sparse", 256, 0, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_KILL, reserve },
+	{ "parallel", 1536, 0, STUCK_D, PAGES_SMALL, BY_KILL, NULL },
 };
 
 /* The group with the limit has two below it, one for each process. */
@@ -50,7 +63,7 @@ static double measure(const struct scene *scene, int *bystanders)
 		cg_limit_mib(top, scene->limit_mib);
 	v = victim_new(&(struct victim_how){
 		.name = "victim", .cg = cg, .mib = scene->mib,
-		.stuck = scene->stuck, .pages = scene->pages,
+		.stuck = scene->stuck, .pages = scene->pages, .setup = scene->setup,
 		.run = scene->killed == BY_ITSELF ? victim_eat : NULL });
 	if (scene->killed == BY_ANOTHER)
 		other = victim_new(&(struct victim_how){

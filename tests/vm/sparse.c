@@ -7,7 +7,7 @@
 #include "lib.h"
 
 #define VICTIM_MIB	40
-#define TIB		(1UL << 40)
+#define TIB		(1024UL * 1024 * MIB)
 #define ISLANDS		64	/* pages far from each other in the reservation */
 
 static struct cgroup *cg;
