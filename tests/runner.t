@@ -143,6 +143,25 @@ put('samples', $samples[0] . "\n");
 isnt($status, 0, 'bench-result: it fails without a sample of each mode');
 ok(!-e "$dir/none.json", 'bench-result: and writes nothing');
 
+# ---- time that runs out ----------------------------------------------------------------------------------------------
+
+{
+	local @ENV{qw(CHECK_WORK CHECK_PID CHECK_START SECONDS_MAX)} = ("$dir/work", $$, time - 100, 10);
+	mkdir "$dir/work";
+	mkdir "$dir/work/state";
+	put('work/state/6.12.ready', '');
+	($status, $text) = output("$scripts/check", '--groups-on', '6.12', 'numa', 'numa');
+	is($status, 0, 'a group for which there is no time is no failure');
+	like($text, qr/^1\.\.0 # SKIP not run for want of time/m, 'it is a skip with that reason');
+	($status, $text) = output("$scripts/check", '--dropped');
+	is($status, 0, 'the end of the run tells it');
+	like($text, qr/^not run for want of time: 6\.12 numa$/m, 'and names it');
+	output("$scripts/check", '--groups-on', '6.12', 'reaper', 'stuck');
+	($status, $text) = output("$scripts/check", '--dropped');
+	is($status, 1, 'without the core the run fails');
+	like($text, qr/^not ok: reaper on 6\.12 belongs to the core/m, 'and says so');
+}
+
 # ---- wrong arguments -------------------------------------------------------------------------------------------------
 
 foreach (
