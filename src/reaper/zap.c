@@ -134,7 +134,12 @@ static unsigned int take_range(struct victim *v, bool vma_locks,
 		found->start = memrescue_range_cut(found->start, found->end,
 						   want, cut_most(vma_locks),
 						   PMD_SIZE);
-		take = TAKE_RANGE;
+		found->start = memrescue_keep_cut(&v->keep, found->start,
+						  &found->end, PAGE_SIZE);
+		if (found->start < found->end)
+			take = TAKE_RANGE;
+		else
+			put_vma(found->vma, vma_locks);
 	} else {
 		if (compat_vma_reapable(found->vma, true))
 			note_spared(v, found);
@@ -193,6 +198,9 @@ static unsigned int zap_whole(struct victim *v)
 
 	if (!memrescue_ksym_has(KSYM_REAP_MM))
 		return STEP_KERNEL;
+	/* It leaves nothing out. */
+	if (v->keep.nr && !memrescue_had_grace(v))
+		return STEP_WAIT;
 	if (!READ_ONCE(v->whole))
 		return STEP_WHOLE;
 	spin_lock(&v->cursor_lock);
