@@ -83,6 +83,15 @@ static bool keep_all(struct robust_reader *reader,
 	return true;
 }
 
+/* Around a kept page there will be nothing: no huge page may be made of the two. */
+static bool leave_small(struct victim *v)
+{
+	if (!v->keep.nr)
+		return false;
+	compat_mm_flag_set(v->mm, COMPAT_MMF_NO_COLLAPSE);
+	return true;
+}
+
 /*
  * No reference to the users is taken: see in_use.h. Should the last one leave
  * meanwhile, page tables are freed when this CPU, too, has been told to forget
@@ -92,6 +101,7 @@ static bool keep_all(struct robust_reader *reader,
  */
 static bool read_borrowed(struct victim *v, const struct robust_aside *aside)
 {
+	bool no_collapse = compat_mm_flag(v->mm, COMPAT_MMF_NO_COLLAPSE);
 	struct robust_reader reader = { .see = borrowed_see };
 	bool lock = !READ_ONCE(v->oom);
 	bool kept;
@@ -107,7 +117,8 @@ static bool read_borrowed(struct victim *v, const struct robust_aside *aside)
 	kthread_unuse_mm(v->mm);
 	if (lock)
 		memrescue_oom_unlock();
-	return kept;
+	/* Whoever has mmap_lock for writing has looked for the flag, or not: next time. */
+	return leave_small(v) ? kept && no_collapse : kept;
 }
 
 /**
@@ -135,6 +146,7 @@ bool memrescue_robust_read(struct victim *v, const struct robust_aside *aside)
 	init_reader(&peek.reader, v);
 	if (compat_tables_stay(v->mm))
 		kept = keep_all(&peek.reader, aside);
+	leave_small(v);
 	mmap_read_unlock(v->mm);
 	return kept;
 }

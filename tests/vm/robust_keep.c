@@ -8,6 +8,8 @@
  */
 #include "robust.h"
 
+#include <sys/uio.h>
+
 #define VICTIM_MIB	40
 #define LIMIT_MIB	64
 #define MUTEXES		8
@@ -27,12 +29,16 @@ static const struct keep_case {
 	int threads;		/* each with an equal part of the mutexes */
 	int mutexes, raw;	/* for whose owners somebody waits */
 	bool pi, compat, stays;
+	bool mmap;		/* another thread holds mmap_lock for writing */
+	bool huge;		/* the owner is the main thread, with private locks in a huge page */
 } *scene;
 
 /* ---- owners ---- */
 
+static struct victim *self;
+
 /* Words that the victim and the test share. */
-enum { W_LOCKED, W_OOM };
+enum { W_LOCKED, W_OOM, W_HUGE };
 
 static void lock_part(int thread)
 {
@@ -69,6 +75,7 @@ static void lock_in_huge(int thread)
 	p = (char *)(((uintptr_t)p + 2 * MIB - 1) & ~(2 * MIB - 1));
 	madvise(p, 2 * MIB, MADV_HUGEPAGE);
 	pattern_fill(p, 2 * MIB, PATTERN_KEY);
+	self->sh->word[W_HUGE] = (long)p;
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
 		pthread_mutex_t *m = (pthread_mutex_t *)(p + at[i]);
 
@@ -84,6 +91,20 @@ static void lock_raw(int thread)
 	(void)thread;
 	if (!robust_raw(sh->raw, scene->raw, RAW_HEAD))
 		bail("set_robust_list: %s", strerror(errno));
+}
+
+/* Its entries and head are in swap when it sleeps. */
+static void lock_swapped(int thread)
+{
+	struct robust_list_head *head;
+	size_t len;
+
+	lock_raw(thread);
+	if (syscall(SYS_get_robust_list, 0, &head, &len))
+		bail("get_robust_list: %s", strerror(errno));
+	if (!WAIT_UNTIL(!madvise((char *)head - scene->raw * PAGE, (scene->raw + 1) * PAGE, MADV_PAGEOUT) &&
+			!ioctl(self->how.holds, MRT_CAN_READ, head), PATIENCE_MS))
+		bail("the list is not swapped out");
 }
 
 static void lock_raw32(int thread)
@@ -107,8 +128,6 @@ static void lock_loop(int thread)
 		bail("set_robust_list: %s", strerror(errno));
 }
 
-static struct victim *self;
-
 static void *owner_thread(void *arg)
 {
 	scene->lock((int)(long)arg);
@@ -117,14 +136,26 @@ static void *owner_thread(void *arg)
 	return NULL;
 }
 
-static void owns(struct victim *v, void *arg)
+/* Before anything of it is stuck. */
+static void make_owners(struct victim *v, void *arg)
 {
 	pthread_t thread;
 
+	(void)arg;
 	self = v;
+	if (scene->huge)
+		return;
 	for (long i = 0; i < scene->threads; i++)
 		if (pthread_create(&thread, NULL, owner_thread, (void *)i))
 			bail("pthread_create: %s", strerror(errno));
+	while (v->sh->word[W_LOCKED] < scene->threads)
+		usleep(1000);
+}
+
+static void eats_when_told(struct victim *v, void *arg)
+{
+	if (scene->huge)
+		owner_thread(NULL);
 	while (!v->sh->word[W_OOM])
 		usleep(1000);
 	victim_eat(v, arg);
@@ -170,10 +201,10 @@ static struct victim *owner_new(struct cgroup *cg)
 	memset(sh->raw, 0, sizeof(sh->raw));
 	log_mark();
 	v = victim_new(&(struct victim_how){
-		.name = "v_keep", .cg = cg, .mib = VICTIM_MIB, .holds = mrt(), .run = owns });
+		.name = "v_keep", .cg = cg, .mib = VICTIM_MIB, .holds = mrt(), .setup = make_owners,
+		.stuck = scene->mmap ? STUCK_MMAP_WRITE : STUCK_NOT, .run = eats_when_told });
 	victim_go(v);
-	if (!WAIT_UNTIL(v->sh->word[W_LOCKED] == scene->threads &&
-			mrt_held(mrt(), v->pid) == scene->threads, PATIENCE_MS))
+	if (!WAIT_UNTIL(mrt_held(mrt(), v->pid) == scene->threads + scene->mmap, PATIENCE_MS))
 		bail("%s: the owners do not get their locks", scene->name);
 	return v;
 }
@@ -181,6 +212,26 @@ static struct victim *owner_new(struct cgroup *cg)
 static void stay_longer_than_stock(void)
 {
 	sleep_ms(STOCK_DELAY_US / 1000 * 3 / 2);
+}
+
+/*
+ * khugepaged would make a huge page of the kept pages and of nothing, which would
+ * be zeros: MADV_COLLAPSE (6.1) does so at once, if it may.
+ */
+static void check_not_collapsed(struct victim *v, const char *name)
+{
+	char *p = (char *)v->sh->word[W_HUGE];
+	struct iovec iov = { .iov_base = p, .iov_len = 2 * MIB };
+	int map = victim_pagemap(v), pidfd = (int)syscall(SYS_pidfd_open, v->pid, 0);
+	long before = pages_there(map, p, 2 * MIB), after, ret;
+
+	ok(before > 0 && before <= 4, "%s: of the huge page %ld small ones are kept", name, before);
+	ret = syscall(SYS_process_madvise, pidfd, &iov, 1, 25 /* MADV_COLLAPSE */, 0);
+	diag("%s: MADV_COLLAPSE: %s", name, ret < 0 ? strerror(errno) : "done");
+	after = pages_there(map, p, 2 * MIB);
+	is_eq(after, before, "%s: and no others come back", name);
+	close(map);
+	close(pidfd);
 }
 
 static void killed(struct cgroup *cg)
@@ -198,6 +249,8 @@ static void killed(struct cgroup *cg)
 		ok(memory_back(v) && mrt_held(mrt(), v->pid) > 0, "%s: the memory is back while it is stuck", name);
 		WAIT_UNTIL(mr_stat("reaped") > before.reaped, PATIENCE_MS);
 		is_eq(mr_stat("reaped") - before.reaped, 1, "%s: it is counted", name);
+		if (scene->huge)
+			check_not_collapsed(v, name);
 		/* What the fault was, that is too. */
 		if (scene->lock == lock_part && scene->threads == 1)
 			stay_longer_than_stock();
@@ -288,16 +341,20 @@ static void frozen(struct cgroup *cg)
 	victim_free(v);
 }
 
+static const struct keep_case in_swap = {
+	.name = "list in swap", .lock = lock_swapped, .threads = 1, .raw = RAW_SOME, .stays = true };
+
 static const struct keep_case cases[] = {
 	{ "one lock", lock_part, .threads = 1, .mutexes = 1 },
 	{ "three threads, two locks each", lock_part, .threads = 3, .mutexes = 6 },
 	{ "locks of the kind that inherits priority", lock_part, .threads = 1, .mutexes = 3, .pi = true },
 	{ "list through private memory", lock_mixed, .threads = 1, .mutexes = MUTEXES },
-	{ "list through a huge page", lock_in_huge, .threads = 1, .mutexes = 3 },
+	{ "list through a huge page", lock_in_huge, .threads = 1, .mutexes = 3, .huge = true },
 	{ "entries on private pages", lock_raw, .threads = 1, .raw = RAW_SOME },
 	{ "32-bit list", lock_raw32, .threads = 1, .raw = RAW_SOME, .compat = true },
 	{ "list that ends in nothing", lock_garbage, .threads = 1, .raw = RAW_SOME },
 	{ "list without an end", lock_loop, .threads = 1, .raw = RAW_SOME },
+	{ "while mmap_lock is held for writing", lock_mixed, .threads = 1, .mutexes = MUTEXES, .mmap = true },
 	{ "more pages than can be kept", lock_raw, .threads = 1, .raw = RAW_MOST, .stays = true },
 };
 
@@ -315,6 +372,8 @@ int main(void)
 		scene = &cases[i];
 		if (scene->compat && !compat)
 			skip("the kernel has no 32-bit system calls", "%s: nobody waits in vain", scene->name);
+		else if (scene->mmap && !kernel_has_vma_locks())
+			skip("before 6.5 VMAs have no locks", "%s: nobody waits in vain", scene->name);
 		else
 			killed(cg);
 	}
@@ -326,6 +385,13 @@ int main(void)
 	by_oom(cg);
 	scene = &cases[ARRAY_SIZE(cases) - 1];
 	by_oom_delayed(cg);
+	/* Last, because swap would have the OOM killer come later. */
+	cg_set(cg, "memory.max", "max");
+	scene = &in_swap;
+	if (zram_swap(64, NULL))
+		killed(cg);
+	else
+		skip("the kernel has no zram", "%s: nobody waits in vain", scene->name);
 	ok(mr_wait_idle(), "nothing is in flight afterwards");
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();
