@@ -238,7 +238,7 @@ static struct ksym ksyms[KSYM_COUNT] = {
 	},
 	[KSYM_FOLLOW_PAGE] = {
 		.name = "follow_page",
-		.loss = "victims whose threads have robust lists are reaped after 2 s",
+		.loss = "OOM victims with robust lists are reaped after 2 s, others not",
 #ifndef HAVE_FOLL_NOFAULT
 		.bind = bind_memrescue_follow,
 #endif

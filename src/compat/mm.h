@@ -106,6 +106,17 @@ static inline bool compat_mm_can_borrow(void)
 }
 
 /*
+ * From the next time on that mmap_lock is taken for writing, no huge page is made
+ * of small ones any more (khugepaged, MADV_COLLAPSE): one of which only a part is
+ * left would get the rest back, as zeros. 6.18 has two such flags.
+ */
+#ifdef MMF_DISABLE_THP_COMPLETELY
+#define COMPAT_MMF_NO_COLLAPSE	MMF_DISABLE_THP_COMPLETELY
+#else
+#define COMPAT_MMF_NO_COLLAPSE	MMF_DISABLE_THP
+#endif
+
+/*
  * Are there asynchronous reads and writes (io_submit(2)), which must have ended
  * when the process has?
  */

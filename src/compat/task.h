@@ -31,18 +31,24 @@ static inline bool compat_futex_exit_over(struct task_struct *task)
 	return READ_ONCE(compat_futex_state(task)) == FUTEX_STATE_DEAD;
 }
 
+/* Has it begun to, or is it over? In execve(2) it begins anew. */
+static inline bool compat_futex_exit_begun(struct task_struct *task)
+{
+	return READ_ONCE(compat_futex_state(task)) != FUTEX_STATE_OK;
+}
+
+/* Bits of a pointer to an entry of a robust list that are flags; a name since 7.2. */
+#ifdef FUTEX_ROBUST_MOD_MASK
+#define COMPAT_ROBUST_MODS	FUTEX_ROBUST_MOD_MASK
+#else
+#define COMPAT_ROBUST_MODS	1UL
+#endif
+
 static inline struct robust_list_head __user *
 compat_robust_list(struct task_struct *task)
 {
 	return READ_ONCE(compat_futex_list(task));
 }
-
-/* The head of a 32-bit program's list: the kernel's, which not all kernels define. */
-struct compat_robust_head32 {
-	u32 next;
-	s32 futex_offset;
-	u32 list_op_pending;
-};
 
 /* The robust list of a 32-bit program: NULL if it has none. */
 static inline void __user *compat_robust_list32(struct task_struct *task)

@@ -3,16 +3,15 @@
  * May a victim's address space be touched?
  *
  * The conditions are those of process_mrelease(2): every process that uses
- * the address space is dying, and none writes a core dump. Added to them: no
- * thread may still need its robust futex list (robust.c), and a process with
- * oom_score_adj -1000 is never touched.
+ * the address space is dying, and none writes a core dump. Added to them: what
+ * its threads need to give up their robust futexes must be known (robust.c), and a
+ * process with oom_score_adj -1000 is never touched.
  *
  * All of it is stable once it holds: a process that was killed is not revived,
- * clones nothing and dumps nothing.
+ * starts no other one and dumps nothing.
  *
  * Context: worker, no lock held.
  */
-#include <linux/kthread.h>
 #include <linux/math64.h>
 #include <linux/oom.h>
 #include <linux/ptrace.h>
@@ -20,16 +19,10 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
-#include "compat/ksym.h"
 #include "compat/mm.h"
 #include "compat/task.h"
 #include "reaper/in_use.h"
 #include "reaper/victim.h"
-
-/* What is asked about robust futexes. */
-#define ROBUST_IGNORE	0u
-#define ROBUST_LOOK	1u	/* is there a list that may be needed? */
-#define ROBUST_READ	2u	/* does one of them hold a lock? */
 
 /* Context: the process's sighand lock held; @thread is any of its threads. */
 static unsigned int check_killed(struct task_struct *thread,
@@ -118,7 +111,7 @@ static bool is_watched(struct task_struct *process, struct mm_struct *mm)
 /* Context: within rcu_read_lock(). Returns STEP_MORE, _WAIT, _SHARED, _DUMPS, _LEAVE. */
 static unsigned int check_process(const struct victim *v,
 				  struct task_struct *process,
-				  unsigned int robust,
+				  enum robust_ask ask,
 				  struct robust_aside *aside)
 {
 	unsigned int step;
@@ -133,51 +126,70 @@ static unsigned int check_process(const struct victim *v,
 	/* Before the OOM killer all are equal, as to the stock reaper. */
 	if (step == STEP_MORE && !READ_ONCE(v->oom) && is_watched(process, v->mm))
 		return STEP_WAIT;
-	if (step == STEP_MORE && robust != ROBUST_IGNORE &&
-	    memrescue_robust_held(process, v->mm, aside))
+	if (step == STEP_MORE && ask != ROBUST_IGNORE &&
+	    memrescue_robust_held(process, v->mm, ask, aside))
 		return STEP_WAIT;
 	return step;
 }
 
-/* Like check_process(), for every other process that uses the mm. */
-static unsigned int check_sharers(struct victim *v, unsigned int robust,
+/*
+ * Like check_process(), for every other process that uses the mm; @others threads
+ * at most are to be found. Where nobody is, nobody will be: those that use it are
+ * dying. Then this is not asked again.
+ */
+static unsigned int check_sharers(struct victim *v, int others,
+				  enum robust_ask ask,
 				  struct robust_aside *aside)
 {
 	struct task_struct *process;
+	int left = others, users;
 	unsigned int step;
 
 	for_each_process(process) {
-		if (same_thread_group(process, v->task) ||
-		    !count_users(process, v->mm))
+		if (same_thread_group(process, v->task))
 			continue;
-		step = check_process(v, process, robust, aside);
+		users = count_users(process, v->mm);
+		if (!users)
+			continue;
+		step = check_process(v, process, ask, aside);
 		if (step != STEP_MORE)
 			return step;
+		left -= users;
+		if (left <= 0)
+			return STEP_MORE;
 	}
+	if (left == others)
+		v->strangers = others;
 	return STEP_MORE;
 }
 
-/* With ROBUST_READ, and only then, @aside takes lists up. */
-static unsigned int check_all(struct victim *v, unsigned int robust,
+/* With ROBUST_COLLECT, and only then, @aside takes lists up. */
+static unsigned int check_all(struct victim *v, enum robust_ask ask,
 			      struct robust_aside *aside)
 {
 	unsigned int step = STEP_MORE;
-	int users, all;
+	int before, users, others;
 
 	rcu_read_lock();
 	/*
-	 * First all users, then those that are its threads: one that leaves in
-	 * between counts among all, and hides nobody else.
+	 * All users, before and after those that are its threads are counted: so
+	 * one that leaves in between hides nobody else, nor does a thread that the
+	 * kernel makes for io_uring, which it may do for a killed one as well.
 	 */
-	all = atomic_read(&v->mm->mm_users);
+	before = atomic_read(&v->mm->mm_users);
 	/* Pairs with the full barrier of the decrement in mmput(). */
 	smp_rmb();
 	users = count_users(v->task, v->mm);
+	/* Pairs with that of making a thread known: its mm, then the list. */
+	smp_rmb();
+	others = memrescue_others_to_find(before,
+					  atomic_read(&v->mm->mm_users), users,
+					  v->strangers);
 	if (users)
-		step = check_process(v, v->task, robust, aside);
+		step = check_process(v, v->task, ask, aside);
 	/* Others may use it only if there are more users than its threads. */
-	if (step == STEP_MORE && all > users)
-		step = check_sharers(v, robust, aside);
+	if (step == STEP_MORE && others)
+		step = check_sharers(v, others, ask, aside);
 	rcu_read_unlock();
 	/*
 	 * The killed process has left its mm to one that lives on: it was a
@@ -193,6 +205,7 @@ static unsigned int check_all(struct victim *v, unsigned int robust,
  * @v: a victim none of whose threads runs user code any more
  *
  * The time begins when the last of those who use its memory was seen to be killed.
+ * It ends for victims of the OOM killer only: others are never taken by stock.
  *
  * Context: any.
  * Return: true if so.
@@ -201,74 +214,34 @@ bool memrescue_had_grace(const struct victim *v)
 {
 	u64 us = memrescue_us_between(v->stopped_ns, ktime_get_mono_fast_ns());
 
-	return memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
+	return READ_ONCE(v->oom) &&
+	       memrescue_robust_expired(div_u64(us, USEC_PER_MSEC));
 }
 
 /*
- * The lists of all threads. When every thread has left the mm, none needs its
- * list any more.
+ * Keep what the threads need to give up their locks. When every thread has left
+ * the mm, none needs its list any more.
  */
-static unsigned int read_lists(struct victim *v, struct robust_aside *aside,
-			       bool direct)
+static unsigned int keep_lists(struct victim *v, struct robust_aside *aside)
 {
 	unsigned int step;
 
-	memrescue_robust_first(aside, direct);
+	v->keep.nr = 0;
+	memrescue_robust_first(aside);
 	do {
 		memrescue_robust_round(aside);
-		step = check_all(v, ROBUST_READ, aside);
-		if (step == STEP_MORE &&
-		    memrescue_robust_held_aside(v->mm, aside))
+		step = check_all(v, ROBUST_COLLECT, aside);
+		if (step == STEP_MORE && !memrescue_robust_read(v, aside))
 			step = STEP_WAIT;
-	} while (step == STEP_MORE && aside->more && !memrescue_had_grace(v));
-	if (step == STEP_MORE && aside->more)
-		step = STEP_WAIT;
-	return step;
-}
-
-/*
- * Where mmap_lock cannot be had, lists are read with the mm borrowed, if the rest
- * can do without that lock.
- */
-static bool shall_borrow(struct victim *v)
-{
-	if (!memrescue_ksym_has(KSYM_LOCK_VMA) || !compat_mm_can_borrow())
-		return false;
-	if (!mmap_read_trylock(v->mm))
-		return true;
-	mmap_read_unlock(v->mm);
-	return false;
-}
-
-/*
- * No reference to the users is taken: see in_use.h. Should the last one leave
- * meanwhile, page tables are freed when this CPU, too, has been told to forget
- * them, and what is read is not needed. The kernel takes a kernel thread with an
- * mm for a process that lives on, and might kill another one instead of waiting
- * for the victim; for its own victims it waits in any case.
- */
-static unsigned int read_borrowed(struct victim *v, struct robust_aside *aside)
-{
-	bool lock = !READ_ONCE(v->oom);
-	unsigned int step;
-
-	if (lock && !memrescue_oom_trylock())
-		return STEP_WAIT;
-	kthread_use_mm(v->mm);
-	step = read_lists(v, aside, true);
-	kthread_unuse_mm(v->mm);
-	if (lock)
-		memrescue_oom_unlock();
-	return step;
-}
-
-static unsigned int check_robust(struct victim *v, struct robust_aside *aside)
-{
-	unsigned int step = read_lists(v, aside, false);
-
-	if (step == STEP_WAIT && shall_borrow(v))
-		step = read_borrowed(v, aside);
-	return step;
+		cond_resched();
+	} while (step == STEP_MORE && aside->more);
+	/*
+	 * Whoever is at his walk by now may have been before his list was read
+	 * to the end. Pairs with the barriers between storing that and letting
+	 * the next owner have a lock.
+	 */
+	smp_rmb();
+	return step == STEP_MORE ? check_all(v, ROBUST_BEGUN, NULL) : step;
 }
 
 static void make_exit_wait(struct mm_struct *mm, void *unused)
@@ -327,7 +300,7 @@ unsigned int memrescue_eligible(struct victim *v, struct robust_aside *aside)
 		grace = false;
 		step = check_all(v, ROBUST_LOOK, NULL);
 		if (step == STEP_WAIT)
-			step = check_robust(v, aside);
+			step = keep_lists(v, aside);
 	}
 	if (step != STEP_MORE)
 		return refuse(v, step);

@@ -49,8 +49,9 @@ struct memrescue_reaper_knobs {
  * @reaped_pages: pages and swap entries that came back meanwhile
  * @skipped: victims left alone: shared with a live or protected process
  * @exited: victims whose address space is gone
- * @delayed: victims whose threads kept robust futexes, or that kept private
- *	mappings of files, until the time that the stock kernel gives them was over
+ * @delayed: OOM victims whose threads' robust lists could not be read or kept, or
+ *	that kept private mappings of files, until the time that the stock kernel gives
+ *	them was over
  * @stuck: victims reported as stuck
  * @overflow: events (marks, SIGKILLs) of victims for which no record was free
  * @unlogged: victims without a line in the log, because many were killed at once

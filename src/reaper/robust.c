@@ -3,7 +3,8 @@
  * Robust futexes: what a victim's threads still need of their memory.
  *
  * The rule is in robust_rule.h, its derivation in docs/reaper.md. This file
- * looks at the threads without ever waiting for one of them.
+ * looks at the threads without ever waiting for one of them; robust_read.c reads
+ * their lists.
  *
  * Context: worker.
  */
@@ -14,11 +15,11 @@
 #include <linux/preempt.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
-#include <linux/uaccess.h>
-#include "compat/mm.h"
 #include "compat/task.h"
 #include "reaper/robust_rule.h"
 #include "reaper/victim.h"
+
+#define KEY_32	(IS_ENABLED(CONFIG_COMPAT) ? 1UL << (BITS_PER_LONG - 1) : 0UL)
 
 static void interrupt(void *unused)
 {
@@ -48,147 +49,68 @@ void memrescue_robust_stop(struct mm_struct *mm)
 	preempt_enable();
 }
 
-/*
+/**
+ * memrescue_robust_head() - where the list is that a key stands for
+ * @key: in struct robust_aside
+ * @narrow: set: it is a 32-bit program's
+ *
  * Lists are told apart by the address of their head; the highest bit, which no
  * address of user space has on amd64, tells a 32-bit program's.
+ *
+ * Context: any.
+ * Return: the address of its head.
  */
-#define KEY_32	(IS_ENABLED(CONFIG_COMPAT) ? 1UL << (BITS_PER_LONG - 1) : 0UL)
-
-union robust_head {
-	struct robust_list_head wide;
-	struct compat_robust_head32 narrow;
-};
-
-static unsigned long key_address(unsigned long key)
+unsigned long memrescue_robust_head(unsigned long key, bool *narrow)
 {
+	*narrow = key & KEY_32;
 	return key & ~KEY_32;
 }
 
-static size_t head_size(unsigned long key)
+static void put_aside(struct robust_aside *aside, unsigned long key)
 {
-	return key & KEY_32 ? sizeof(struct compat_robust_head32) :
-			      sizeof(struct robust_list_head);
-}
-
-static void look_at_head(struct robust_view *view, unsigned long key,
-			 const union robust_head *head)
-{
-	unsigned long at = key_address(key);
-
-	view->readable = true;
-	if (key & KEY_32)
-		view->empty = !head->narrow.list_op_pending &&
-			      head->narrow.next == (u32)at;
-	else
-		view->empty = !head->wide.list_op_pending &&
-			      (unsigned long)head->wide.list.next == at;
-}
-
-static void read_list(struct robust_view *view, unsigned long key,
-		      struct robust_aside *aside)
-{
-	void __user *at = (void __user *)key_address(key);
-	union robust_head head;
-
-	view->registered = true;
-	view->aside = memrescue_robust_pass_over(aside, key);
-	if (view->aside)
-		return;
-	if (aside->direct &&
-	    !copy_from_user_nofault(&head, at, head_size(key))) {
-		look_at_head(view, key, &head);
-	} else {
+	if (key && !memrescue_robust_pass_over(aside, key))
 		memrescue_robust_put_aside(aside, key);
-		view->aside = true;
-	}
 }
 
 static bool thread_needs(struct task_struct *thread, struct mm_struct *mm,
-			 struct robust_aside *aside)
+			 enum robust_ask ask, struct robust_aside *aside)
 {
 	unsigned long wide = (unsigned long)compat_robust_list(thread);
 	unsigned long narrow = (unsigned long)compat_robust_list32(thread);
-	unsigned long keys[] = { wide, narrow ? narrow | KEY_32 : 0 };
-	bool passed = READ_ONCE(thread->mm) != mm ||
-		      compat_futex_exit_over(thread);
-	unsigned int i;
+	struct robust_view view = {
+		.passed = READ_ONCE(thread->mm) != mm ||
+			  compat_futex_exit_over(thread),
+		.registered = wide || narrow,
+		.begun = compat_futex_exit_begun(thread),
+	};
 
-	if (!aside)
-		return !passed && (wide || narrow);
-	for (i = 0; i < ARRAY_SIZE(keys); i++) {
-		/* memrescue_robust_stop() was called. */
-		struct robust_view view = {
-			.passed = passed, .in_kernel = true,
-		};
-
-		if (!passed && keys[i])
-			read_list(&view, keys[i], aside);
-		if (memrescue_robust_needs(&view))
-			return true;
+	if (memrescue_robust_needs(&view, ask))
+		return true;
+	if (ask == ROBUST_COLLECT && !view.passed) {
+		put_aside(aside, wide);
+		put_aside(aside, narrow ? narrow | KEY_32 : 0);
 	}
 	return false;
 }
 
 /**
- * memrescue_robust_held() - does a process still need its robust lists?
+ * memrescue_robust_held() - do threads of a process still need their robust lists?
  * @process: any thread of it
  * @mm: its address space
- * @aside: takes up lists that cannot be read in passing, for
- *	memrescue_robust_held_aside(): all, unless @aside->direct, for which @mm
- *	is borrowed by this worker (kthread_use_mm()). NULL: no list is read, and
- *	one that may be needed counts as one that is
+ * @ask: what is asked, not ROBUST_IGNORE
+ * @aside: with ROBUST_COLLECT it takes up the lists, for memrescue_robust_read()
  *
  * Context: worker, within rcu_read_lock(), after memrescue_robust_stop(). Does
  * not sleep.
  * Return: true if the memory must be left for now.
  */
 bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
-			   struct robust_aside *aside)
+			   enum robust_ask ask, struct robust_aside *aside)
 {
 	struct task_struct *thread;
 
 	for_each_thread(process, thread)
-		if (thread_needs(thread, mm, aside))
+		if (thread_needs(thread, mm, ask, aside))
 			return true;
 	return false;
-}
-
-/* Context: mmap_lock held for reading, exit_mmap() kept away. */
-static bool is_held(struct mm_struct *mm, unsigned long key)
-{
-	struct robust_view view = { .in_kernel = true, .registered = true };
-	union robust_head head;
-
-	if (memrescue_mm_peek(mm, key_address(key), &head, head_size(key)))
-		look_at_head(&view, key, &head);
-	return memrescue_robust_needs(&view);
-}
-
-/**
- * memrescue_robust_held_aside() - is one of the lists put aside still needed?
- * @mm: their address space; exit_mmap() waits for holders of mmap_lock
- * @aside: lists of threads whose futex exit was not over
- *
- * They are in pages that are there and cannot be accessed, such as those that
- * automatic NUMA balancing has marked, or not in memory at all.
- *
- * Context: worker, no lock held. Takes mmap_lock for reading if it is free.
- * Return: true if the memory must be left for now.
- */
-bool memrescue_robust_held_aside(struct mm_struct *mm,
-				 const struct robust_aside *aside)
-{
-	bool held = false;
-	unsigned int i;
-
-	if (!aside->nr)
-		return false;
-	if (!mmap_read_trylock(mm))
-		return true;
-	if (!compat_tables_stay(mm))
-		held = true;
-	for (i = 0; i < aside->nr && !held; i++)
-		held = is_held(mm, aside->keys[i]);
-	mmap_read_unlock(mm);
-	return held;
 }

@@ -5,7 +5,9 @@
  * A thread that dies walks its robust list in user memory, marks the futexes
  * it holds as ownerless and wakes their waiters. If that memory is gone before
  * the walk, the waiters sleep for ever; this is why the stock reaper waits two
- * seconds. docs/reaper.md derives the rule from the kernel's source.
+ * seconds. So the pages that the walk needs are kept (keep.h, robust_list.h);
+ * here is whose lists that concerns. docs/reaper.md derives the rule from the
+ * kernel's source.
  *
  * Context: any; no side effects.
  */
@@ -14,44 +16,70 @@
 
 #include "pure.h"
 
-/* The stock kernel's OOM_REAPER_DELAY: nothing waits longer than this. */
+/* The stock kernel's OOM_REAPER_DELAY: no victim of the OOM killer waits longer. */
 #define ROBUST_WAIT_MS	2000u
+
+/* What is asked about the robust lists of a process. */
+enum robust_ask {
+	ROBUST_IGNORE,	/* nothing */
+	ROBUST_LOOK,	/* may one of its threads need one? */
+	ROBUST_COLLECT,	/* is a thread at its walk? If not: which lists are there? */
+	ROBUST_BEGUN,	/* is a thread at its walk? */
+};
 
 /* What was seen of one thread. */
 struct robust_view {
 	bool passed;		/* it has no mm, or its futex exit is over */
-	bool registered;	/* it has a robust list head */
-	bool in_kernel;		/* it is killed and runs no user code again */
-	bool readable;		/* its list head could be read */
-	bool empty;		/* ... and holds nothing, nor an operation */
-	bool aside;		/* ... or it was put aside, and is seen later */
+	bool registered;	/* it has a robust list */
+	bool begun;		/* it is at its walk */
 };
 
 /**
- * memrescue_robust_needs() - may this thread still need its robust list?
- * @view: what was seen of the thread, in this order: in_kernel before the rest
+ * memrescue_robust_needs() - does this thread answer yes?
+ * @view: what was seen of the thread
+ * @ask: not ROBUST_IGNORE
+ *
+ * What a thread at its walk has dealt with may be changed already by the next
+ * owner, the links of its list included.
  *
  * Context: any.
  * Return: true if the memory must be left for now.
  */
-static inline bool memrescue_robust_needs(const struct robust_view *view)
+static inline bool memrescue_robust_needs(const struct robust_view *view,
+					  enum robust_ask ask)
 {
-	if (view->passed)
+	if (view->passed || !view->registered)
 		return false;
-	/* Until it is stopped in the kernel it may register or fill a list. */
-	if (!view->in_kernel)
-		return true;
-	if (!view->registered)
-		return false;
-	return !view->aside && (!view->readable || !view->empty);
+	return ask == ROBUST_LOOK || view->begun;
+}
+
+/**
+ * memrescue_others_to_find() - how many users may be another process's threads?
+ * @before: users of an address space, before a process's threads are counted
+ * @after: the same, afterwards
+ * @threads: how many of them are that process's threads
+ * @strangers: when so many were left, nobody else was found; 0 at first
+ *
+ * Of one that leaves meanwhile @before tells, of one that joins @after: so none
+ * of the two hides somebody else.
+ *
+ * Context: any.
+ * Return: 0 if nobody else has to be looked for.
+ */
+static inline int memrescue_others_to_find(int before, int after, int threads,
+					   int strangers)
+{
+	int others = (before > after ? before : after) - threads;
+
+	return others > strangers ? others : 0;
 }
 
 /*
- * Lists that cannot be read while the threads are walked. Each round of a walk
- * keeps those with the highest keys below a bound that falls from round to
- * round: in the end all have come up, however many threads there are. Threads
- * are walked in the order of their creation, and mapped memory goes downwards,
- * so mostly each list is looked at in one round only.
+ * Lists are not read while the threads are walked. Each round of a walk keeps
+ * those with the highest keys below a bound that falls from round to round: in
+ * the end all have come up, however many threads there are. Threads are walked
+ * in the order of their creation, and mapped memory goes downwards, so mostly
+ * each list is looked at in one round only.
  */
 #define ROBUST_ASIDE	256u
 
@@ -59,24 +87,20 @@ struct robust_aside {
 	unsigned long below;	/* the bound: from there on, all was dealt with */
 	unsigned int nr;
 	bool more;		/* there are some that had no room */
-	bool direct;		/* what can be read in passing is not put aside */
 	unsigned long keys[ROBUST_ASIDE];	/* descending */
 };
 
 /**
  * memrescue_robust_first() - before the first walk
  * @aside: of any content
- * @direct: see there
  *
  * Context: any.
  */
-static inline void memrescue_robust_first(struct robust_aside *aside,
-					  bool direct)
+static inline void memrescue_robust_first(struct robust_aside *aside)
 {
 	aside->below = 0;
 	aside->nr = 0;
 	aside->more = false;
-	aside->direct = direct;
 }
 
 /**
@@ -114,7 +138,7 @@ static inline bool memrescue_robust_pass_over(struct robust_aside *aside,
 }
 
 /**
- * memrescue_robust_put_aside() - a list that could not be read
+ * memrescue_robust_put_aside() - a list that is to be read
  * @aside: of this round
  * @key: which one, not to be passed over; of equal ones one is kept
  *
@@ -144,7 +168,7 @@ static inline void memrescue_robust_put_aside(struct robust_aside *aside,
  * @waited_ms: milliseconds since all who use its memory were seen to be killed
  *
  * Context: any.
- * Return: true if its memory is taken whatever its threads hold.
+ * Return: true if a victim of the OOM killer is taken whatever its threads hold.
  */
 static inline bool memrescue_robust_expired(u64 waited_ms)
 {

@@ -17,6 +17,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
+#include "reaper/keep.h"
 #include "reaper/reaper.h"
 #include "reaper/robust_rule.h"
 #include "reaper/state.h"
@@ -36,6 +37,9 @@
  *
  * Set by the one worker that holds a waiting record, constant when it is reaped:
  * @stopped_ns: when no thread of it ran user code any more; 0: not yet
+ * @keep: pages that its threads need to give up their locks
+ * @strangers: when its users were so many more than its threads, nobody else was
+ *	found who uses the mm
  *
  * Protected by reaper.lock:
  * @link: in reaper.active
@@ -89,6 +93,8 @@ struct victim {
 	unsigned long cursor;
 	unsigned long spared_copies;
 	unsigned long spared_locked;
+	struct keep keep;
+	int strangers;
 	bool missed;
 	bool oom;
 	bool gone;
@@ -185,10 +191,12 @@ bool memrescue_had_grace(const struct victim *v);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
+unsigned long memrescue_robust_head(unsigned long key, bool *narrow);
 bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
-			   struct robust_aside *aside);
-bool memrescue_robust_held_aside(struct mm_struct *mm,
-				 const struct robust_aside *aside);
+			   enum robust_ask ask, struct robust_aside *aside);
+
+/* robust_read.c */
+bool memrescue_robust_read(struct victim *v, const struct robust_aside *aside);
 
 /* spare.c */
 bool memrescue_spare(const struct oom_control *oc);

@@ -105,8 +105,8 @@ static void note_spared(struct victim *v, const struct compat_vma_range *found)
 }
 
 /*
- * The highest part of a mapping that has a page table, or what can be passed
- * over. Context: victim.cursor_lock held.
+ * The highest part of a mapping that has a page table and no page to keep, or what
+ * can be passed over. Context: victim.cursor_lock held.
  */
 static unsigned int cut_range(struct victim *v, unsigned long want,
 			      struct compat_vma_range *found)
@@ -118,7 +118,9 @@ static unsigned int cut_range(struct victim *v, unsigned long want,
 	}
 	found->start = memrescue_range_cut(found->start, found->end, want,
 					   PMD_SIZE);
-	return TAKE_RANGE;
+	found->start = memrescue_keep_cut(&v->keep, found->start, &found->end,
+					  PAGE_SIZE);
+	return found->start < found->end ? TAKE_RANGE : TAKE_NOTHING;
 }
 
 /*

@@ -240,53 +240,44 @@ static void test_robust_rule(void **unused)
 {
 	static const struct {
 		struct robust_view view;
-		bool needs;
+		bool look, begun;
 	} cases[] = {
-		/* passed, registered, in_kernel, readable, empty, aside */
-		{ { true, true, false, false, false, false }, false },
-		{ { true, true, true, true, false, false }, false },
-		{ { false, false, true, false, false, false }, false },
-		{ { false, false, false, false, false, false }, true },
-		{ { false, true, false, true, true, false }, true },
-		{ { false, true, true, false, false, false }, true },
-		{ { false, true, true, true, false, false }, true },
-		{ { false, true, true, true, true, false }, false },
-		{ { false, true, true, false, false, true }, false },
-		{ { false, true, false, false, false, true }, true },
+		/* passed, registered, begun */
+		{ { true, true, true }, false, false },
+		{ { true, false, false }, false, false },
+		{ { false, false, false }, false, false },
+		{ { false, false, true }, false, false },
+		{ { false, true, false }, true, false },
+		{ { false, true, true }, true, true },
 	};
 	size_t i;
 
 	(void)unused;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(memrescue_robust_needs(&cases[i].view),
-				 cases[i].needs);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(memrescue_robust_needs(&cases[i].view,
+							ROBUST_LOOK),
+				 cases[i].look);
+		assert_int_equal(memrescue_robust_needs(&cases[i].view,
+							ROBUST_COLLECT),
+				 cases[i].begun);
+		assert_int_equal(memrescue_robust_needs(&cases[i].view,
+							ROBUST_BEGUN),
+				 cases[i].begun);
+	}
 }
 
-/* Knowing less never makes it bolder. */
-static void test_robust_rule_is_careful(void **unused)
+static void test_others_to_find(void **unused)
 {
-	u32 bits;
-
 	(void)unused;
-	for (bits = 0; bits < 64; bits++) {
-		struct robust_view view = {
-			.passed = bits & 1, .registered = bits & 2,
-			.in_kernel = bits & 4, .readable = bits & 8,
-			.empty = bits & 16, .aside = bits & 32,
-		};
-		struct robust_view less = view;
-
-		if (!memrescue_robust_needs(&view))
-			continue;
-		less.in_kernel = false;
-		assert_true(memrescue_robust_needs(&less));
-		less = view;
-		less.readable = false;
-		assert_true(memrescue_robust_needs(&less));
-		less = view;
-		less.empty = false;
-		assert_true(memrescue_robust_needs(&less));
-	}
+	assert_int_equal(memrescue_others_to_find(3, 3, 3, 0), 0);
+	assert_int_equal(memrescue_others_to_find(4, 4, 3, 0), 1);
+	/* One of its threads leaves, or joins, while they are counted. */
+	assert_int_equal(memrescue_others_to_find(4, 3, 2, 0), 2);
+	assert_int_equal(memrescue_others_to_find(3, 4, 3, 0), 1);
+	/* Nobody's threads, that was seen before: until there are more. */
+	assert_int_equal(memrescue_others_to_find(5, 5, 3, 2), 0);
+	assert_int_equal(memrescue_others_to_find(4, 4, 2, 2), 0);
+	assert_int_equal(memrescue_others_to_find(5, 5, 2, 2), 3);
 }
 
 /*
@@ -325,7 +316,7 @@ static void test_robust_aside_all(void **unused)
 	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		n = sizes[s];
 		for (first = 0; first < n || !first; first++) {
-			memrescue_robust_first(&aside, false);
+			memrescue_robust_first(&aside);
 			next = n;
 			rounds = 0;
 			do {
@@ -349,7 +340,7 @@ static void test_robust_aside_cost(void **unused)
 	unsigned long looks = 0;
 
 	(void)unused;
-	memrescue_robust_first(&aside, false);
+	memrescue_robust_first(&aside);
 	do
 		looks += walk_lists(&aside, 3000, 2999);
 	while (aside.more);
@@ -362,7 +353,7 @@ static void test_robust_aside_twice(void **unused)
 	struct robust_aside aside;
 
 	(void)unused;
-	memrescue_robust_first(&aside, false);
+	memrescue_robust_first(&aside);
 	memrescue_robust_round(&aside);
 	memrescue_robust_put_aside(&aside, 5);
 	memrescue_robust_put_aside(&aside, 7);
@@ -454,7 +445,7 @@ int main(void)
 		cmocka_unit_test(test_range_as_long_as_wanted),
 		cmocka_unit_test(test_range_top_of_address_space),
 		cmocka_unit_test(test_robust_rule),
-		cmocka_unit_test(test_robust_rule_is_careful),
+		cmocka_unit_test(test_others_to_find),
 		cmocka_unit_test(test_spare_bounded),
 		cmocka_unit_test(test_spare_each_by_itself),
 		cmocka_unit_test(test_robust_aside_all),

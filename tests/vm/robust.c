@@ -4,14 +4,12 @@
  * (EOWNERDEAD), although the owner's memory, in which the kernel finds the list
  * of its locks, is reaped at once. One thousand kills; more with soak=N.
  */
-#include <linux/futex.h>
 #include <semaphore.h>
 
-#include "lib.h"
+#include "robust.h"
 
 #define KILLS		1000
 #define MUTEXES		8
-#define LOST_MS		10000	/* a waiter that is not woken by then is lost */
 #define RAW_ENTRIES	32
 #define OOM_EVERY	10	/* of so many kills one is the OOM killer's */
 #define PRIVATE_LEN	(MIB / 8)
@@ -22,10 +20,7 @@ struct shared {
 	_Atomic int locked;
 	pthread_mutex_t mutex[MUTEXES];
 	char pad[PAGE - (sizeof(pthread_mutex_t) * MUTEXES + 2 * sizeof(int)) % PAGE];
-	struct {
-		_Atomic uint32_t futex;
-		char pad[PAGE - sizeof(uint32_t)];
-	} raw[RAW_ENTRIES];
+	struct raw_futex raw[RAW_ENTRIES];
 };
 
 static struct shared *sh;
@@ -63,36 +58,6 @@ static struct timespec in_ms(long ms)
 	return ts;
 }
 
-static bool wait_mutex(pthread_mutex_t *m)
-{
-	struct timespec ts = in_ms(LOST_MS);
-	int err = pthread_mutex_timedlock(m, &ts);
-
-	if (err == EOWNERDEAD)
-		pthread_mutex_consistent(m);
-	if (err == EOWNERDEAD || !err)
-		pthread_mutex_unlock(m);
-	return err == EOWNERDEAD || (!err && waiter.may_be_free);
-}
-
-static bool wait_raw(_Atomic uint32_t *futex)
-{
-	long long end = now_us() + LOST_MS * 1000LL;
-
-	for (;;) {
-		struct timespec ts = { .tv_sec = LOST_MS / 1000 };
-		uint32_t value = *futex;
-
-		if (value & FUTEX_OWNER_DIED)
-			return true;
-		if (now_us() > end)
-			return false;
-		/* The wake-up counts, not the value found by looking again. */
-		if (syscall(SYS_futex, futex, FUTEX_WAIT, value, &ts, NULL, 0) && errno == ETIMEDOUT)
-			return false;
-	}
-}
-
 static void *waiter_thread(void *arg)
 {
 	(void)arg;
@@ -102,10 +67,10 @@ static void *waiter_thread(void *arg)
 		/* One that is lost takes all those behind it along. */
 		if (waiter.raw)
 			for (int i = 0, lost = 0; i < RAW_ENTRIES && !lost; i++)
-				waiter.lost += lost = !wait_raw(&sh->raw[i].futex);
+				waiter.lost += lost = !robust_wait_raw(&sh->raw[i].futex);
 		else
 			for (int i = 0; i < waiter.mutexes; i++)
-				waiter.lost += !wait_mutex(&sh->mutex[i]);
+				waiter.lost += !robust_wait(&sh->mutex[i], waiter.may_be_free);
 		sem_post(&waiter.done);
 	}
 	return NULL;
@@ -151,16 +116,13 @@ static void owner_many(void)
 /* The list leads through private memory: each shared lock lies behind a private one. */
 static void owner_mixed(void)
 {
-	pthread_mutexattr_t attr;
 	char *p = mmap(NULL, MUTEXES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
 	for (int i = 0; i < MUTEXES; i++) {
 		pthread_mutex_t *m = (pthread_mutex_t *)(p + i * PAGE);
 
 		lock_all(i, i + 1);
-		pthread_mutex_init(m, &attr);
+		robust_mutex_init(m, false, false);
 		pthread_mutex_lock(m);
 	}
 }
@@ -231,70 +193,14 @@ static void owner_loop(void)
 /* A list made by hand: its entries are private, one on each page; its futexes are shared. */
 static void owner_raw(void)
 {
-	static struct robust_list_head head;
-	char *p = mmap(NULL, RAW_ENTRIES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct robust_list *last = &head.list;
-
-	head.futex_offset = (char *)&sh->raw[0].futex - p;
-	for (int i = 0; i < RAW_ENTRIES; i++) {
-		struct robust_list *entry = (struct robust_list *)(p + i * PAGE);
-
-		sh->raw[i].futex = getpid() | FUTEX_WAITERS;
-		last->next = entry;
-		last = entry;
-	}
-	last->next = &head.list;
-	if (syscall(SYS_set_robust_list, &head, sizeof(head)))
+	if (!robust_raw(sh->raw, RAW_ENTRIES, RAW_HEAD))
 		_exit(95);
-}
-
-/* The same by the 32-bit system call (a 64-bit process may call it). */
-struct robust_head32 {
-	uint32_t next;
-	int32_t futex_offset;
-	uint32_t pending;
-};
-
-static long set_robust_list32(struct robust_head32 *head)
-{
-	long ret;
-
-	asm volatile("int $0x80" : "=a"(ret) : "a"(311L), "b"(head), "c"(sizeof(*head))
-		     : "memory", "r8", "r9", "r10", "r11");
-	return (int)ret;
 }
 
 static void owner_raw32(void)
 {
-	char *p = mmap(NULL, (RAW_ENTRIES + 1) * PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	struct robust_head32 *head = (struct robust_head32 *)(p + RAW_ENTRIES * PAGE);
-	uint32_t *last = &head->next;
-
-	head->futex_offset = (char *)&sh->raw[0].futex - p;
-	for (int i = 0; i < RAW_ENTRIES; i++) {
-		uint32_t *entry = (uint32_t *)(p + i * PAGE);
-
-		sh->raw[i].futex = getpid() | FUTEX_WAITERS;
-		*last = (uintptr_t)entry;
-		last = entry;
-	}
-	*last = (uintptr_t)head;
-	if (set_robust_list32(head))
+	if (!robust_raw32(sh->raw, RAW_ENTRIES, RAW_HEAD))
 		_exit(95);
-}
-
-static bool has_compat(void)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-
-		_exit(set_robust_list32((struct robust_head32 *)p) ? 1 : 0);
-	}
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
 /* ---- the cases ---- */
@@ -321,13 +227,8 @@ static const struct robust_case {
 
 static void init_mutexes(void)
 {
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	for (int i = 0; i < MUTEXES; i++)
-		pthread_mutex_init(&sh->mutex[i], &attr);
+		robust_mutex_init(&sh->mutex[i], true, false);
 	sh->ready = 0;
 	sh->locked = 0;
 }
@@ -371,7 +272,7 @@ static void kill_owner(pid_t pid, bool by_oom)
 
 static void one_kill(const struct robust_case *c, bool by_oom)
 {
-	long reaped, victims;
+	long reaped;
 	pid_t pid;
 
 	init_mutexes();
@@ -393,18 +294,13 @@ static void one_kill(const struct robust_case *c, bool by_oom)
 	}
 	usleep(rnd(2000));
 	reaped = mr_stat("reaped");
-	victims = mr_stat("victims");
 	kill_owner(pid, by_oom);
 	if (c->loop)
 		sem_post(&waiter.go);
-	if (c->holds_in_d) {
-		/* memrescue looks at it; then much less than the stock reaper's delay. */
-		WAIT_UNTIL(mr_stat("victims") > victims, PATIENCE_MS);
-		usleep(rnd(20000));
-		mrt_release(mrt());
-	}
-	if (c->d && !c->holds_in_d)
+	if (c->d)
 		WAIT_UNTIL(mr_stat("reaped") > reaped, PATIENCE_MS);
+	if (c->holds_in_d)
+		mrt_release(mrt());
 	if (!waiter_done())
 		bail("%s: the waiter is stuck", c->name);
 	mrt_release(mrt());
@@ -449,69 +345,11 @@ static long run_case(const struct robust_case *c, long n)
 		ok(after.victims_killed - before.victims_killed == kills - by_oom &&
 		   after.victims_oom - before.victims_oom == by_oom, "%s: each was a victim, %ld of them the OOM killer's",
 		   c->name, by_oom);
-	if (c->d && !c->holds_in_d)
+	if (c->d)
 		is_eq(after.reaped - before.reaped, kills, "%s: each was reaped", c->name);
 	is_eq(after.delayed - before.delayed, 0, "%s: none of them had to be left alone for as long as on stock", c->name);
 	diag("%ld victims, %ld reaped", after.victims - before.victims, after.reaped - before.reaped);
 	return kills;
-}
-
-/* A process with a thread in D state that has the locks. */
-static pid_t locked_in_d(void)
-{
-	const struct robust_case c = { .owner = owner_in_d };
-	pid_t pid;
-
-	init_mutexes();
-	pid = fork();
-	if (!pid)
-		owner_main(&c);
-	if (!WAIT_UNTIL(sh->ready && mrt_held(mrt(), pid) > 0, PATIENCE_MS))
-		bail("never released: no thread in D state has the locks");
-	log_mark();
-	return pid;
-}
-
-/* How long the stock kernel leaves such a victim's memory alone, microseconds. */
-static long stock_delay_us(void)
-{
-	long long begin;
-	long us;
-	pid_t pid = locked_in_d();
-
-	knob_set("enabled", "0");
-	begin = now_us();
-	kill_owner(pid, true);
-	ok(WAIT_UNTIL(log_find("oom_reaper: reaped process %d ", (int)pid), PATIENCE_MS) && mrt_held(mrt(), pid) > 0,
-	   "never released: without memrescue the stock kernel reaps it");
-	us = (long)(now_us() - begin);
-	knob_set("enabled", "1");
-	mrt_release(mrt());
-	WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS);
-	diag("the stock kernel takes %ld us", us);
-	return us > STOCK_DELAY_US ? us : STOCK_DELAY_US;
-}
-
-/*
- * Locks that are never released hold the memory up for as long as the stock
- * kernel would wait, and no longer.
- */
-static void never_released(void)
-{
-	long delayed = mr_stat("delayed");
-	long stock_us = has_sysrq ? stock_delay_us() : 0;
-	struct reaped r = { 0 };
-	pid_t pid = locked_in_d();
-
-	kill(pid, SIGKILL);
-	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", pid), PATIENCE_MS) && log_reaped(pid, &r) &&
-	   mrt_held(mrt(), pid) > 0, "never released: the memory comes back although a thread keeps its locks");
-	is_ge(r.in_us, STOCK_DELAY_US, "never released: after the stock kernel's delay, not before");
-	if (has_sysrq)
-		is_le(r.in_us, stock_us * 2, "never released: and not much later either");
-	is_eq(mr_stat("delayed") - delayed, 1, "never released: it is counted");
-	mrt_release(mrt());
-	ok(WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS), "never released: the process ends");
 }
 
 int main(int argc, char **argv)
@@ -539,12 +377,11 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct robust_case *c = &cases[i];
 
-		if (c->owner == owner_raw32 && !has_compat())
+		if (c->owner == owner_raw32 && !robust_has_compat())
 			skip("the kernel has no 32-bit system calls", "%s: no waiter is lost", c->name);
 		else
 			all += run_case(c, kills * c->share / 100);
 	}
-	never_released();
 	signal_hook(&hits, &missed);
 	ok(hits - hits_before >= all && missed == missed_before, "memrescue was told of all %ld kills", all);
 	/* One that is quick is gone before anybody looks. */

@@ -2,9 +2,9 @@
 /*
  * Lists of robust futexes in pages that automatic NUMA balancing has marked
  * (boot with numa=fake=2): they cannot be accessed, and memrescue sees all the
- * same whether a thread holds a lock.
+ * same whether a thread holds a lock, and what it needs to give it up.
  */
-#include "lib.h"
+#include "robust.h"
 
 #define THREADS		40	/* more than memrescue keeps of them at once */
 #define VICTIM_MIB	40
@@ -105,41 +105,24 @@ static void no_lock(struct cgroup *cg)
 	victim_free(v);
 }
 
-/* Returns false, without a verdict, if the machine took so long that the stock kernel's delay may have been over. */
-static bool one_lock(struct cgroup *cg, bool last)
+/* The pages that its exit needs stay, and are still marked when it does. */
+static void one_lock(struct cgroup *cg)
 {
 	const char *name = "marked, a lock held in D state";
 	struct mr_stats before;
-	pthread_mutexattr_t attr;
 	struct victim *v;
-	long long begin;
-	bool stays;
 
 	mutex = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mutex == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	pthread_mutex_init(mutex, &attr);
+	robust_mutex_init(mutex, true, false);
 	v = marked_victim(cg, name);
 	before = mr_stats();
-	begin = now_us();
 	victim_kill(v);
-	WAIT_UNTIL(mr_stats().victims_killed > before.victims_killed, PATIENCE_MS);
-	/* Much less than the stock reaper's delay. */
-	sleep_ms(100);
-	stays = memory_there(v) && !log_find("memrescue: reaped pid=%d ", v->pid);
-	check_gone(v, name);
-	if (now_us() - begin > STOCK_DELAY_US * 3 / 4 && !last) {
-		victim_free(v);
-		return false;
-	}
-	ok(stays, "%s: its memory stays", name);
+	check_reaped(v, &before, "killed", name);
 	is_eq(mr_stats().delayed - before.delayed, 0, "%s: not after the time for robust futexes", name);
 	is_eq(pthread_mutex_trylock(mutex), EOWNERDEAD, "%s: the next owner is told", name);
 	victim_free(v);
-	return true;
 }
 
 int main(void)
@@ -154,8 +137,7 @@ int main(void)
 	set_scan("scan_period_min_ms", "10");
 	ok(mr_loaded(), "memrescue is there");
 	no_lock(cg);
-	if (!one_lock(cg, false) && !one_lock(cg, false))
-		one_lock(cg, true);
+	one_lock(cg);
 	ok(mr_wait_idle(), "nothing is in flight afterwards");
 	return done();
 }
