@@ -387,6 +387,7 @@ int main(void)
 	by_oom_delayed(cg);
 	/* Last, because swap would have the OOM killer come later. */
 	cg_set(cg, "memory.max", "max");
+	cg_set(cg, "memory.swap.max", "max");
 	scene = &in_swap;
 	if (zram_swap(64, NULL))
 		killed(cg);
