@@ -191,10 +191,12 @@ static unsigned long step_bytes(void)
 
 /*
  * From now on a page fault in this mm fails, so that nobody, a kernel thread that
- * borrowed it included, ever reads zeros for data.
+ * borrowed it included, ever reads zeros for data. Nor is a huge page made of what
+ * is left (khugepaged, MADV_COLLAPSE): it would have zeros where pages went.
  */
 static void make_unstable(struct mm_struct *mm)
 {
+	compat_mm_flag_set(mm, COMPAT_MMF_NO_COLLAPSE);
 	compat_mm_flag_set(mm, MMF_UNSTABLE);
 }
 

@@ -6,11 +6,16 @@
  * victim's memory meanwhile, and must see what the victim wrote, or nothing.
  */
 #include <linux/userfaultfd.h>
+#include <sys/uio.h>
 
 #include "lib.h"
 
 #define VICTIM_MIB	40
 #define PLAIN_MIB	40
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define PAGER_BYTE	'S'
 
 static struct cgroup *cg, *pager_cg;
@@ -160,6 +165,32 @@ static void out_of_memory(void)
 	cg_set(cg, "memory.max", "max");
 }
 
+/*
+ * MADV_COLLAPSE from outside (6.1 on) would make huge pages of zeros of what was
+ * zapped; on 7.2 page tables with nothing in them are enough.
+ */
+static void collapsed(void)
+{
+	const char *name = "collapse";
+	struct iovec range;
+	struct victim *v;
+	int pidfd;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_collapse", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .stuck_main = true, .pages = PAGES_SMALL });
+	pidfd = (int)syscall(SYS_pidfd_open, v->pid, 0);
+	log_mark();
+	victim_kill(v);
+	ok(memory_back(v) && mrt_held(v->how.holds, v->pid) > 0, "%s: its memory is back while it is stuck", name);
+	range = (struct iovec){ .iov_base = v->sh->mem, .iov_len = VICTIM_MIB * MIB };
+	ok(syscall(SYS_process_madvise, pidfd, &range, 1, MADV_COLLAPSE, 0) < 0, "%s: it is refused", name);
+	diag("%s: %s", name, strerror(errno));
+	ok(memory_back(v), "%s: and no memory is taken for it", name);
+	close(pidfd);
+	check_gone(v, name);
+	victim_free(v);
+}
+
 int main(void)
 {
 	cg = cg_new("refill");
@@ -171,5 +202,6 @@ int main(void)
 	ok(mr_loaded(), "memrescue is there");
 	killed();
 	out_of_memory();
+	collapsed();
 	return done();
 }
