@@ -62,7 +62,7 @@ static int on_exit(struct kprobe *probe, struct pt_regs *regs)
 }
 
 struct memrescue_hook memrescue_hook_signal = {
-	.name = "killed",
+	.name = "sigkill",
 	.target = "signal_generate",
 	.kind = HOOK_TRACEPOINT,
 	.part = HOOK_PART_REAPER,

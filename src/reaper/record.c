@@ -319,8 +319,9 @@ static bool measure(struct victim *v)
 	v->swap_pages = compat_mm_counter(v->mm, MM_SWAPENTS);
 	v->pages = compat_mm_counter(v->mm, MM_ANONPAGES) + v->swap_pages;
 	v->rss_pages = compat_mm_rss(v->mm);
-	v->left_pages = ULONG_MAX;
-	v->users = INT_MAX;
+	/* What the first look is compared with. */
+	v->left_pages = v->pages;
+	v->users = atomic_read(&v->mm->mm_users);
 	return !too_small(v);
 }
 

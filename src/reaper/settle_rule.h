@@ -30,7 +30,7 @@
  * struct settle_look - what is seen of it
  * @waited_ms: since it was killed
  * @users: users of its address space
- * @users_before: at the look before; the largest number if there was none
+ * @users_before: at the look before, or when it was seen first
  * @pages: what it still has
  * @pages_before: likewise
  * @uses: threads of its own use the address space
