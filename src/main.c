@@ -15,7 +15,7 @@
 
 static unsigned int records = 1024;
 module_param(records, uint, 0444);
-MODULE_PARM_DESC(records, "victims at once (16 to 65536, default 1024)");
+MODULE_PARM_DESC(records, "victims at once (16 to 4096, default 1024)");
 
 static unsigned int pool_max_pages;
 module_param(pool_max_pages, uint, 0444);

@@ -57,6 +57,8 @@ int memrescue_control_enable(bool on)
 	if (on) {
 		memrescue_reaper_start();
 		err = attach_reaper();
+		if (!err)
+			memrescue_reaper_find_dying();
 	}
 	if (!on || err) {
 		memrescue_hook_detach(HOOK_PART_SPARE);

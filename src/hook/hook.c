@@ -22,6 +22,7 @@ static struct memrescue_hook *const hooks[] = {
 	&memrescue_hook_queue_reaper,
 	&memrescue_hook_oom_kill,
 	&memrescue_hook_signal,
+	&memrescue_hook_exit_begins,
 	&memrescue_hook_slowpath,
 	&memrescue_hook_reclaim,
 	&memrescue_hook_slowpath_return,
@@ -291,6 +292,20 @@ void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 	atomic_long_inc(&hook->hits);
 	if (!hook_sink->victim(task, reason))
 		atomic_long_inc(&hook->missed);
+}
+
+/**
+ * memrescue_hook_exits() - a callback tells the sink that current exits
+ * @hook: the row it belongs to
+ * @task: current, with its mm
+ *
+ * Context: process context, preemption off.
+ */
+void memrescue_hook_exits(struct memrescue_hook *hook, struct task_struct *task)
+{
+	if (hook_sink->is_large(task->mm))
+		memrescue_hook_pass(hook, task->group_leader,
+				    HOOK_REASON_KILLED);
 }
 
 /**

@@ -22,11 +22,12 @@
 #include <linux/tracepoint.h>
 #include <linux/types.h>
 
+struct mm_struct;
 struct oom_control;
 struct task_struct;
 
 /* Why a task is a victim. */
-#define HOOK_REASON_KILLED	0u	/* SIGKILL, from anyone */
+#define HOOK_REASON_KILLED	0u	/* it is dying, for whatever reason */
 #define HOOK_REASON_OOM		1u	/* marked or queued by the OOM killer */
 
 /**
@@ -35,11 +36,14 @@ struct task_struct;
  *	with interrupts off and the task's sighand or alloc_lock held. @task is
  *	valid during the call. For HOOK_REASON_OOM its signal->oom_mm is set.
  *	Returns false if it could not be taken.
+ * @is_large: shall it be told when a process with this mm exits? Called in that
+ *	process, with preemption off
  * @spare: the OOM killer has chosen a victim. Called with preemption off and the
  *	kernel's oom_lock held. Returns true if it shall not be killed
  */
 struct memrescue_sink {
 	bool (*victim)(struct task_struct *task, unsigned int reason);
+	bool (*is_large)(struct mm_struct *mm);
 	bool (*spare)(const struct oom_control *oc);
 };
 
@@ -130,6 +134,7 @@ extern struct memrescue_hook memrescue_hook_mark_victim;
 extern struct memrescue_hook memrescue_hook_queue_reaper;
 extern struct memrescue_hook memrescue_hook_oom_kill;
 extern struct memrescue_hook memrescue_hook_signal;
+extern struct memrescue_hook memrescue_hook_exit_begins;
 extern struct memrescue_hook memrescue_hook_slowpath;
 extern struct memrescue_hook memrescue_hook_slowpath_return;
 extern struct memrescue_hook memrescue_hook_reclaim;
@@ -146,6 +151,7 @@ ssize_t memrescue_hook_rescue_state(char *buf, size_t size);
 void memrescue_hook_exit(void);
 void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 			 unsigned int reason);
+void memrescue_hook_exits(struct memrescue_hook *hook, struct task_struct *task);
 bool memrescue_hook_spare(struct memrescue_hook *hook,
 			  const struct oom_control *oc);
 ssize_t memrescue_hook_table(char *buf, size_t size);

@@ -14,6 +14,8 @@
 #include <linux/bitmap.h>
 #include <linux/cred.h>
 #include <linux/kernel.h>
+#include <linux/mm_types.h>
+#include <linux/rwsem.h>
 #include <linux/sched/debug.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -172,13 +174,27 @@ static unsigned int chore_of_returned(const struct victim *v, bool crowded)
 	return is_overdue(v) ? CHORE_REPORT : CHORE_NONE;
 }
 
+/*
+ * It waits for something else than a lock (a debugger, a core dump, a process that
+ * lives on), for which there may be no end. The kernel does nothing for it either, and
+ * nobody must be able to use up the records.
+ */
+static bool waits_in_vain(const struct victim *v)
+{
+	return !v->oom && v->reported && v->state == VICTIM_WAITING &&
+	       !rwsem_is_locked(&v->mm->mmap_lock);
+}
+
 /* What is next for this record? Context: reaper.lock held. */
 static unsigned int chore_of(const struct victim *v, bool crowded)
 {
 	if (v->state == VICTIM_RETURNED)
 		return chore_of_returned(v, crowded);
-	if (v->state == VICTIM_QUEUED)
+	if (v->state == VICTIM_QUEUED || v->state == VICTIM_SETTLING ||
+	    v->state == VICTIM_FREE)
 		return CHORE_NONE;
+	if (!v->workers && waits_in_vain(v))
+		return CHORE_LEAVE;
 	if (!v->workers && v->give_back)
 		return CHORE_GIVE_BACK;
 	/* An OOM victim stays, or the OOM killer would wait for it in vain. */

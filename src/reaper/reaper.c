@@ -32,6 +32,7 @@ struct reaper memrescue_reaper;
 
 const struct memrescue_sink memrescue_reaper_sink = {
 	.victim = memrescue_record_claim,
+	.is_large = memrescue_record_is_large,
 	.spare = memrescue_spare,
 };
 
@@ -55,29 +56,46 @@ static void free_records(struct reaper *r)
 	kvfree(r->records);
 }
 
+static void free_queues(struct reaper *r)
+{
+	if (r->late_wq)
+		destroy_workqueue(r->late_wq);
+	if (r->killed_wq)
+		destroy_workqueue(r->killed_wq);
+	if (r->wq)
+		destroy_workqueue(r->wq);
+	r->late_wq = NULL;
+	r->killed_wq = NULL;
+	r->wq = NULL;
+}
+
 /*
- * Kernels from 6.9 on share out what may be active among the nodes. Two queues,
- * so that neither the workers nor, when no thread can be made, the one rescuer
- * wait for a slow console.
+ * Kernels from 6.9 on share out what may be active among the nodes. Three queues: one
+ * for victims of the OOM killer; one, of normal priority, for the others; and one so
+ * that neither the workers nor, when no thread can be made, the one rescuer
+ * wait for a slow console. Nothing is zapped while the machine is being frozen, like
+ * by the kernel's reaper.
  */
 static int alloc_queues(struct reaper *r)
 {
-	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI;
+	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_SYSFS;
+	int active = min(WQ_MAX_ACTIVE,
+			 (int)(REAPER_MAX_WORKERS + 2) * nr_node_ids);
 
-	if (memrescue_fault("workqueue"))
-		return -ENOMEM;
-	r->wq = alloc_workqueue("memrescue", flags,
-				min(WQ_MAX_ACTIVE,
-				    (int)(REAPER_MAX_WORKERS + 1) * nr_node_ids));
-	if (!r->wq)
-		return -ENOMEM;
+	if (!memrescue_fault("workqueue"))
+		r->wq = alloc_workqueue("memrescue",
+					flags | WQ_HIGHPRI | WQ_FREEZABLE,
+					active);
+	if (!memrescue_fault("workqueue-killed"))
+		r->killed_wq = alloc_workqueue("memrescue_killed",
+					       flags | WQ_FREEZABLE, active);
 	if (!memrescue_fault("workqueue-late"))
-		r->late_wq = alloc_workqueue("memrescue_late", flags, 1);
-	if (!r->late_wq) {
-		destroy_workqueue(r->wq);
-		return -ENOMEM;
-	}
-	return 0;
+		r->late_wq = alloc_workqueue("memrescue_late",
+					     flags | WQ_HIGHPRI, 1);
+	if (r->wq && r->killed_wq && r->late_wq)
+		return 0;
+	free_queues(r);
+	return -ENOMEM;
 }
 
 /**
@@ -103,7 +121,9 @@ int memrescue_reaper_init(unsigned int records)
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
 	INIT_DELAYED_WORK(&r->retry, memrescue_retry);
-	for (i = 0; i < REAPER_MAX_WORKERS; i++) {
+	INIT_DELAYED_WORK(&r->killed_retry, memrescue_killed_retry);
+	INIT_DELAYED_WORK(&r->look, memrescue_killed_retry);
+	for (i = 0; i < REAPER_WORKERS; i++) {
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
@@ -136,8 +156,7 @@ void memrescue_reaper_exit(void)
 {
 	struct reaper *r = &memrescue_reaper;
 
-	destroy_workqueue(r->late_wq);
-	destroy_workqueue(r->wq);
+	free_queues(r);
 	free_records(r);
 }
 
@@ -194,6 +213,8 @@ void memrescue_reaper_stop(void)
 			cancel_work_sync(&r->workers[i].work);
 		cancel_delayed_work_sync(&r->janitor);
 		cancel_delayed_work_sync(&r->retry);
+		cancel_delayed_work_sync(&r->killed_retry);
+		cancel_delayed_work_sync(&r->look);
 	}
 	memrescue_record_take_incoming();
 	while (drop_first(r))
@@ -218,6 +239,10 @@ void memrescue_reaper_now(struct memrescue_reaper_now *now)
 			now->exiting++;
 			continue;
 		}
+		/* Not a victim yet. */
+		if (v->state == VICTIM_SETTLING ||
+		    (v->state == VICTIM_QUEUED && !v->oom))
+			continue;
 		now->in_flight++;
 		/* Approximately: an exact sum takes time under the lock. */
 		if (v->state != VICTIM_QUEUED)

@@ -17,14 +17,14 @@
 
 /* Preallocated records: bounds of the module parameter. */
 #define REAPER_MIN_RECORDS	16u
-#define REAPER_MAX_RECORDS	65536u
+#define REAPER_MAX_RECORDS	4096u
 
 /**
  * struct memrescue_reaper_knobs - what the administrator may change
  *
  * Written by the control room, read with READ_ONCE() at any time.
- * @kill_min_kb: a process killed by SIGKILL (not by the OOM killer) is reaped
- *	from this size on, KiB of resident memory and swap
+ * @kill_min_kb: a dying process that the OOM killer did not mark is reaped
+ *	from this size on, KiB of anonymous memory and swap
  * @stuck_report_ms: a victim is reported and hidden from the OOM killer after
  *	this long, milliseconds
  * @stuck_panic: 1: panic then, if its memory is not back
@@ -44,7 +44,7 @@ struct memrescue_reaper_knobs {
 /**
  * struct memrescue_reaper_stats - counters since load; all only grow
  * @victims_oom: victims taken that the OOM killer marked
- * @victims_killed: victims taken that anyone else killed
+ * @victims_killed: others that were dying, did not get on, and were taken
  * @reaped: victims whose memory memrescue gave back
  * @reaped_pages: pages and swap entries that came back meanwhile
  * @skipped: victims left alone: shared with a live or protected process
@@ -90,6 +90,7 @@ extern const struct memrescue_sink memrescue_reaper_sink;
 int memrescue_reaper_init(unsigned int records);
 void memrescue_reaper_exit(void);
 void memrescue_reaper_start(void);
+void memrescue_reaper_find_dying(void);
 void memrescue_reaper_stop(void);
 void memrescue_reaper_now(struct memrescue_reaper_now *now);
 

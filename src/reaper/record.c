@@ -7,14 +7,25 @@
 #include <linux/bitops.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
+#include <linux/hash.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/percpu_counter.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
 #include <linux/uidgid.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
+#include "reaper/settle_rule.h"
 #include "reaper/trace.h"
 #include "reaper/victim.h"
+
+/* Places in the table of those who have a record: a power of two. */
+#define REAPER_KNOWN	1024u
+
+/* When so many new ones wait, they are looked at at once: part of the records. */
+#define NEW_PART	8u
 
 /* A quarter of the records is kept for victims of the OOM killer. */
 static struct victim *claim_slot(struct reaper *r, bool oom)
@@ -31,6 +42,28 @@ static struct victim *claim_slot(struct reaper *r, bool oom)
 	}
 }
 
+/*
+ * By their place: whose process has a record. A signal_struct lives as long as its
+ * tasks, so while it is here it is the same one. What has no place is taken up twice,
+ * and merged.
+ */
+static struct signal_struct *known[REAPER_KNOWN];
+
+static struct signal_struct **place_of(const struct task_struct *task)
+{
+	return &known[hash_ptr(task->signal, ilog2(REAPER_KNOWN))];
+}
+
+static bool is_known(const struct task_struct *task)
+{
+	return READ_ONCE(*place_of(task)) == task->signal;
+}
+
+static void forget(const struct task_struct *task)
+{
+	cmpxchg(place_of(task), task->signal, NULL);
+}
+
 static void release_slot(struct reaper *r, struct victim *v)
 {
 	/* Pairs with test_and_set_bit_lock() in claim_slot(). */
@@ -45,6 +78,52 @@ static bool claim_mm(struct mm_struct *mm)
 {
 	return memrescue_ksym_has(KSYM_QUEUE_REAPER) &&
 	       !compat_mm_flag_test_and_set(mm, MMF_OOM_REAP_QUEUED);
+}
+
+/*
+ * Most of those that are killed exit by themselves: nobody looks before they have had
+ * the time to. But small ones must not use up the records meanwhile.
+ */
+static void look_later(struct reaper *r)
+{
+	if (atomic_inc_return(&r->new) > r->nr_records / NEW_PART)
+		memrescue_work_kick(true);
+	else
+		queue_delayed_work(r->killed_wq, &r->look,
+				   msecs_to_jiffies(SETTLE_LOOK_MS));
+}
+
+/* How far the count that is read at once may be off, pages. */
+static unsigned long count_error(void)
+{
+	return 2ul * percpu_counter_batch * num_online_cpus();
+}
+
+/* What a zap gives back, at once and approximately. */
+static unsigned long pages_about(struct mm_struct *mm)
+{
+	return get_mm_counter(mm, MM_ANONPAGES) +
+	       get_mm_counter(mm, MM_SWAPENTS);
+}
+
+static bool is_below(unsigned long pages)
+{
+	unsigned long kb = pages << (PAGE_SHIFT - 10);
+
+	return kb < READ_ONCE(memrescue_reaper_knobs.kill_min_kb);
+}
+
+/**
+ * memrescue_record_is_large() - may it be worth while to take this one?
+ * @mm: in use by current
+ *
+ * Context: any; cheap.
+ * Return: false if it is below kill_min_kb for sure.
+ */
+bool memrescue_record_is_large(struct mm_struct *mm)
+{
+	return !is_below(READ_ONCE(mm->total_vm)) &&
+	       !is_below(pages_about(mm) + count_error());
 }
 
 /**
@@ -75,6 +154,8 @@ bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
 	smp_rmb();
 	if (oom && READ_ONCE(r->giving) == task->signal->oom_mm)
 		return true;
+	if (!oom && is_known(task))
+		return true;
 	v = claim_slot(r, oom);
 	if (!v) {
 		atomic_long_inc(&memrescue_reaper_stats.overflow);
@@ -93,8 +174,13 @@ bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
 		}
 	}
 	v->state = VICTIM_QUEUED;
+	if (!oom)
+		WRITE_ONCE(*place_of(task), task->signal);
 	llist_add(&v->incoming, &r->incoming);
-	memrescue_work_kick();
+	if (oom)
+		memrescue_work_kick(true);
+	else
+		look_later(r);
 	return true;
 }
 
@@ -114,6 +200,8 @@ void memrescue_record_take_incoming(void)
 	first = llist_reverse_order(llist_del_all(&r->incoming));
 	spin_lock(&r->lock);
 	llist_for_each_entry_safe(v, next, first, incoming) {
+		if (!v->oom)
+			atomic_dec(&r->new);
 		v->next = jiffies;
 		list_add_tail(&v->link, &r->active);
 	}
@@ -152,6 +240,7 @@ void memrescue_record_free(struct victim *v)
 	spin_lock(&r->lock);
 	list_del(&v->link);
 	spin_unlock(&r->lock);
+	forget(task);
 	memset(v, 0, sizeof(*v));
 	spin_lock_init(&v->cursor_lock);
 	release_slot(r, v);
@@ -219,9 +308,21 @@ static void describe(struct victim *v)
 
 static bool too_small(const struct victim *v)
 {
-	unsigned long kb = (v->rss_pages + v->swap_pages) << (PAGE_SHIFT - 10);
+	return !v->oom && is_below(v->pages);
+}
 
-	return !v->oom && kb < READ_ONCE(memrescue_reaper_knobs.kill_min_kb);
+/* Exact counts ask every CPU: not for what is small for sure. */
+static bool measure(struct victim *v)
+{
+	if (!v->oom && is_below(pages_about(v->mm) + count_error()))
+		return false;
+	v->swap_pages = compat_mm_counter(v->mm, MM_SWAPENTS);
+	v->pages = compat_mm_counter(v->mm, MM_ANONPAGES) + v->swap_pages;
+	v->rss_pages = compat_mm_rss(v->mm);
+	/* What the first look is compared with. */
+	v->left_pages = v->pages;
+	v->users = atomic_read(&v->mm->mm_users);
+	return !too_small(v);
 }
 
 /* Another record of the same mm, adopted before. Context: reaper.lock held. */
@@ -245,12 +346,22 @@ static void merge(struct victim *into, struct victim *v)
 	/* What it was left for may have changed. */
 	into->left = false;
 	into->again = true;
+	if (into->state == VICTIM_SETTLING) {
+		/* The last one that was killed tells whether they get on. */
+		swap(into->task, v->task);
+		into->marked_ns = max(into->marked_ns, v->marked_ns);
+		into->merged = true;
+	}
 	if (!v->oom)
 		return;
 	/* Twice, if its SIGKILL is seen as well; the mark's record is claimed. */
 	if (!into->oom)
 		into->reported = false;
 	into->oom = true;
+	into->next = jiffies;
+	if (into->state == VICTIM_SETTLING)
+		memrescue_record_take(into);
+	memrescue_work_kick(true);
 	if (into->state != VICTIM_RETURNED)
 		return;
 	/* Returned as far as that goes for one that somebody else has killed. */
@@ -271,10 +382,13 @@ static bool settle(struct victim *v)
 
 	spin_lock(&r->lock);
 	same = find_same(r, v);
-	if (same)
+	if (same) {
 		merge(same, v);
-	else
+	} else {
 		memrescue_record_event(v, VICTIM_EV_ADOPT);
+		if (v->oom)
+			memrescue_record_take(v);
+	}
 	spin_unlock(&r->lock);
 	return !same;
 }
@@ -289,10 +403,24 @@ static void announce(struct victim *v)
 }
 
 /**
+ * memrescue_record_take() - it does not get on by itself, or need not: a victim
+ * @v: in state VICTIM_SETTLING
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_record_take(struct victim *v)
+{
+	memrescue_record_event(v, VICTIM_EV_TAKE);
+	v->attempts = 0;
+	announce(v);
+	memrescue_arm(&memrescue_reaper.janitor, 1);
+}
+
+/**
  * memrescue_record_adopt() - find out who the victim of a new record is
  * @v: record in state VICTIM_QUEUED, held by this worker
  *
- * On return the record is VICTIM_WAITING, or has been freed because the
+ * On return the record is VICTIM_SETTLING or VICTIM_WAITING, or has been freed because the
  * victim is gone, small, or known already, or stays VICTIM_QUEUED for another
  * try. Either way it is held by this worker no more.
  *
@@ -312,18 +440,20 @@ void memrescue_record_adopt(struct victim *v)
 	}
 	keep = v->mm;
 	if (keep) {
-		v->rss_pages = compat_mm_rss(v->mm);
-		v->swap_pages = compat_mm_counter(v->mm, MM_SWAPENTS);
 		describe(v);
-		keep = !too_small(v) && settle(v);
+		keep = measure(v) && settle(v);
 	}
 	if (!keep) {
 		memrescue_record_free(v);
 		return;
 	}
-	announce(v);
 	spin_lock(&r->lock);
 	v->workers = 0;
-	memrescue_arm(&r->janitor, 1);
+	/* If the OOM killer has come to it meanwhile, it is due. */
+	if (v->state == VICTIM_SETTLING)
+		v->next = jiffies + msecs_to_jiffies(SETTLE_LOOK_MS);
+	if (!v->oom)
+		memrescue_arm(&r->killed_retry,
+			      msecs_to_jiffies(SETTLE_LOOK_MS));
 	spin_unlock(&r->lock);
 }

@@ -2,9 +2,11 @@
 /*
  * The life of a victim's record, as a table of pure transitions.
  *
- *   FREE -> QUEUED -> WAITING -> REAPING -> RETURNED -> FREE
+ *   FREE -> QUEUED -> SETTLING -> WAITING -> REAPING -> RETURNED -> FREE
  *
- * A hook fills a free record (QUEUED); a worker adopts it (WAITING) and asks
+ * A hook fills a free record (QUEUED); a worker adopts it (SETTLING). One that
+ * gets on by itself is left alone, and its record freed; when it does not, or the
+ * OOM killer has marked it, it is a victim (WAITING), and a worker asks
  * at growing intervals whether the address space may be touched; then ranges
  * are zapped (REAPING) until the memory is back (RETURNED); the record is
  * kept until the process is gone, so that the statistics tell the truth.
@@ -22,7 +24,8 @@
 #define VICTIM_WAITING	2u
 #define VICTIM_REAPING	3u
 #define VICTIM_RETURNED	4u
-#define VICTIM_STATES	5u
+#define VICTIM_SETTLING	5u
+#define VICTIM_STATES	6u
 
 /* What can happen to a record. */
 #define VICTIM_EV_CLAIM		0u	/* a hook took the free record */
@@ -32,7 +35,8 @@
 #define VICTIM_EV_PASS_DONE	4u	/* a pass ended, what is left is little */
 #define VICTIM_EV_GONE		5u	/* the kernel freed the mm by itself */
 #define VICTIM_EV_DROP		6u	/* small, refused, reported or unload */
-#define VICTIM_EVENTS		7u
+#define VICTIM_EV_TAKE		7u	/* it does not get on, or is marked */
+#define VICTIM_EVENTS		8u
 
 #define VICTIM_INVALID	VICTIM_STATES
 
@@ -49,20 +53,23 @@ static inline u32 memrescue_victim_next(u32 state, u32 event)
 {
 	static const unsigned char next[VICTIM_STATES][VICTIM_EVENTS] = {
 #define NO VICTIM_INVALID
-		/* CLAIM, ADOPT, ALLOWED, PASS_PARTIAL, PASS_DONE, GONE, DROP */
+		/* CLAIM, ADOPT, ALLOWED, PASS_PARTIAL, PASS_DONE, GONE, DROP, TAKE */
 		[VICTIM_FREE] = {
-			VICTIM_QUEUED, NO, NO, NO, NO, NO, NO },
+			VICTIM_QUEUED, NO, NO, NO, NO, NO, NO, NO },
 		[VICTIM_QUEUED] = {
-			NO, VICTIM_WAITING, NO, NO, NO, VICTIM_FREE,
-			VICTIM_FREE },
+			NO, VICTIM_SETTLING, NO, NO, NO, VICTIM_FREE,
+			VICTIM_FREE, NO },
+		[VICTIM_SETTLING] = {
+			NO, NO, NO, NO, NO, VICTIM_FREE, VICTIM_FREE,
+			VICTIM_WAITING },
 		[VICTIM_WAITING] = {
 			NO, NO, VICTIM_REAPING, NO, NO, VICTIM_RETURNED,
-			VICTIM_FREE },
+			VICTIM_FREE, NO },
 		[VICTIM_REAPING] = {
 			NO, NO, NO, VICTIM_REAPING, VICTIM_RETURNED,
-			VICTIM_RETURNED, VICTIM_FREE },
+			VICTIM_RETURNED, VICTIM_FREE, NO },
 		[VICTIM_RETURNED] = {
-			NO, NO, NO, NO, NO, VICTIM_FREE, VICTIM_FREE },
+			NO, NO, NO, NO, NO, VICTIM_FREE, VICTIM_FREE, NO },
 #undef NO
 	};
 

@@ -33,7 +33,12 @@
  * Set when it is adopted, constant afterwards:
  * @mm: its address space, with a reference to the struct (mm_count); set by
  *	the hook for OOM victims
+ * @pages: of @rss_pages and @swap_pages, what a zap gives back: anonymous pages and
+ *	swap entries
  * @pid, @uid, @adj, @comm, @rss_pages, @swap_pages: for the log
+ *
+ * Set by the one worker that holds a settling record:
+ * @users, @left_pages: users of the mm and its pages when it was looked at last
  *
  * Set by the one worker that holds a waiting record, constant when it is reaped:
  * @stopped_ns: when no thread of it ran user code any more; 0: not yet
@@ -53,6 +58,7 @@
  * @gone: exit_mmap() has taken over
  * @left: it is shared with a process that lives on, or protected
  * @again: somebody else who uses the mm was killed meanwhile: look again
+ * @merged: several processes that use the mm were killed
  * @reported: the report of a stuck victim is out
  * @log: the log line is due
  * @give_back: it shall be handed to the kernel's reaper
@@ -88,6 +94,8 @@ struct victim {
 	unsigned long next;
 	unsigned long rss_pages;
 	unsigned long swap_pages;
+	unsigned long pages;
+	unsigned long left_pages;
 	unsigned long freed_pages;
 	spinlock_t cursor_lock;	/* see above */
 	unsigned long cursor;
@@ -100,6 +108,7 @@ struct victim {
 	bool gone;
 	bool left;
 	bool again;
+	bool merged;
 	bool zapped;
 	bool reported;
 	bool log;
@@ -109,6 +118,7 @@ struct victim {
 	unsigned int state;
 	unsigned int attempts;
 	unsigned int workers;
+	int users;
 	pid_t pid;
 	uid_t uid;
 	short adj;
@@ -126,9 +136,12 @@ struct oom_control;
 #define STEP_SHARED	5u	/* somebody who uses it lives */
 #define STEP_DUMPS	6u	/* somebody who uses it writes a core dump */
 
+/* Workers for victims of the OOM killer, then as many for the others. */
+#define REAPER_WORKERS	(2 * REAPER_MAX_WORKERS)
+
 /**
  * struct reaper_worker - one of them
- * @work: in reaper.wq
+ * @work: in reaper.wq or reaper.killed_wq
  * @index: its bit in reaper.busy
  * @aside: for memrescue_eligible(): too large for the stack
  */
@@ -149,10 +162,14 @@ struct reaper_worker {
  * @used: one bit for each record that is not free; lock-free
  * @to_hide: there may be victims to hide
  * @running: hooks may claim records, work items may queue each other
- * @wq: where the workers run
+ * @new: records that were claimed for killed ones and not looked at yet
+ * @wq: where the workers for victims of the OOM killer run
+ * @killed_wq: where those for the others run, at normal priority
  * @late_wq: where the janitor runs, which may print for long
  * @janitor: see janitor.c
  * @retry: kicks a worker when the next try is due
+ * @killed_retry: the same for those that the OOM killer has not marked
+ * @look: has a worker look at what was killed
  * @giving: the mm that is being handed to the kernel's reaper: hooks must not
  *	take it again
  */
@@ -168,12 +185,16 @@ struct reaper {
 	unsigned int nr_records;
 	bool to_hide;
 	bool running;
+	atomic_t new;
 	struct mm_struct *giving;
 	struct workqueue_struct *wq;
+	struct workqueue_struct *killed_wq;
 	struct workqueue_struct *late_wq;
 	struct delayed_work janitor;
 	struct delayed_work retry;
-	struct reaper_worker workers[REAPER_MAX_WORKERS];
+	struct delayed_work killed_retry;
+	struct delayed_work look;
+	struct reaper_worker workers[REAPER_WORKERS];
 };
 
 extern struct reaper memrescue_reaper;
@@ -182,6 +203,8 @@ extern struct reaper memrescue_reaper;
 bool memrescue_record_claim(struct task_struct *task, unsigned int reason);
 void memrescue_record_take_incoming(void);
 void memrescue_record_adopt(struct victim *v);
+void memrescue_record_take(struct victim *v);
+bool memrescue_record_is_large(struct mm_struct *mm);
 void memrescue_record_free(struct victim *v);
 void memrescue_record_event(struct victim *v, unsigned int event);
 
@@ -198,6 +221,9 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 /* robust_read.c */
 bool memrescue_robust_read(struct victim *v, const struct robust_aside *aside);
 
+/* settle.c */
+unsigned int memrescue_settle(struct victim *v);
+
 /* spare.c */
 bool memrescue_spare(const struct oom_control *oc);
 
@@ -205,9 +231,10 @@ bool memrescue_spare(const struct oom_control *oc);
 unsigned int memrescue_zap_step(struct victim *v);
 
 /* work.c */
-void memrescue_work_kick(void);
+void memrescue_work_kick(bool oom);
 void memrescue_worker(struct work_struct *work);
 void memrescue_retry(struct work_struct *work);
+void memrescue_killed_retry(struct work_struct *work);
 void memrescue_arm(struct delayed_work *work, unsigned long delay);
 void memrescue_hide(struct victim *v);
 void memrescue_hide_later(struct victim *v);

@@ -15,6 +15,7 @@
 #include "compat/ksym.h"
 #include "compat/mm.h"
 #include "reaper/order.h"
+#include "reaper/settle_rule.h"
 #include "reaper/trace.h"
 #include "reaper/victim.h"
 
@@ -62,20 +63,23 @@ u64 memrescue_waited_ms(const struct victim *v)
 
 /**
  * memrescue_work_kick() - have a worker look for something to do
+ * @oom: one for victims of the OOM killer, else one for the others
  *
  * Context: any but NMI.
  */
-void memrescue_work_kick(void)
+void memrescue_work_kick(bool oom)
 {
 	struct reaper *r = &memrescue_reaper;
 	unsigned long max = READ_ONCE(memrescue_reaper_knobs.max_workers);
-	unsigned long busy = READ_ONCE(r->busy);
+	unsigned int first = oom ? 0 : REAPER_MAX_WORKERS;
+	unsigned long busy = READ_ONCE(r->busy) >> first;
 	unsigned long i = find_first_zero_bit(&busy, max);
 
 	if (!READ_ONCE(r->running))
 		return;
 	/* All busy: the first one looks again when its step is done. */
-	queue_work(r->wq, &r->workers[i < max ? i : 0].work);
+	queue_work(oom ? r->wq : r->killed_wq,
+		   &r->workers[first + (i < max ? i : 0)].work);
 }
 
 /**
@@ -86,12 +90,32 @@ void memrescue_work_kick(void)
  */
 void memrescue_retry(struct work_struct *work)
 {
-	memrescue_work_kick();
+	memrescue_work_kick(true);
+}
+
+/**
+ * memrescue_killed_retry() - work function of the next look or try
+ * @work: reaper.look, reaper.killed_retry
+ *
+ * Context: reaper.killed_wq.
+ */
+void memrescue_killed_retry(struct work_struct *work)
+{
+	memrescue_work_kick(false);
+}
+
+static struct workqueue_struct *queue_of(const struct delayed_work *work)
+{
+	struct reaper *r = &memrescue_reaper;
+
+	if (work == &r->janitor)
+		return r->late_wq;
+	return work == &r->retry ? r->wq : r->killed_wq;
 }
 
 /**
  * memrescue_arm() - have a delayed work item of the reaper run
- * @work: reaper.janitor or reaper.retry
+ * @work: reaper.janitor, reaper.retry, reaper.killed_retry
  * @delay: at the latest after so many jiffies
  *
  * Context: reaper.lock held.
@@ -108,12 +132,12 @@ void memrescue_arm(struct delayed_work *work, unsigned long delay)
 	    (!timer_pending(&work->timer) ||
 	     time_before(work->timer.expires, jiffies + delay)))
 		return;
-	mod_delayed_work(work == &r->janitor ? r->late_wq : r->wq, work, delay);
+	mod_delayed_work(queue_of(work), work, delay);
 }
 
 static unsigned int most_workers(const struct victim *v)
 {
-	unsigned long kb = (v->rss_pages + v->swap_pages) << (PAGE_SHIFT - 10);
+	unsigned long kb = v->pages << (PAGE_SHIFT - 10);
 
 	if (kb < READ_ONCE(memrescue_reaper_knobs.parallel_min_kb))
 		return 1;
@@ -145,20 +169,21 @@ static u64 weight_of(const struct victim *v, u64 now_ns)
 
 	if (v->state == VICTIM_QUEUED)
 		return U64_MAX;
-	return memrescue_order_weight(v->rss_pages + v->swap_pages,
+	return memrescue_order_weight(v->pages,
 				      div_u64(waited_us, USEC_PER_MSEC),
 				      v->attempts);
 }
 
 /* Context: reaper.lock held. Sets @more if another worker would find work. */
-static struct victim *pick(struct reaper *r, bool *more)
+static struct victim *pick(struct reaper *r, bool oom, bool *more)
 {
 	u64 weight, best_weight = 0, now_ns = ktime_get_mono_fast_ns();
 	struct victim *v, *best = NULL;
 	unsigned int due = 0;
 
 	list_for_each_entry(v, &r->active, link) {
-		if (!is_due(v))
+		/* Whose a new one is nobody knows before it is adopted. */
+		if ((v->state != VICTIM_QUEUED && v->oom != oom) || !is_due(v))
 			continue;
 		due++;
 		weight = weight_of(v, now_ns);
@@ -243,13 +268,13 @@ static void hide_all(struct reaper *r)
 /* The victim's memory is back. Context: reaper.lock held, no worker uses it. */
 static void finish(struct victim *v, unsigned int event)
 {
-	unsigned long had = v->rss_pages + v->swap_pages;
-	unsigned long has = compat_mm_rss(v->mm) +
-			    compat_mm_counter(v->mm, MM_SWAPENTS);
+	unsigned long has = get_mm_counter(v->mm, MM_ANONPAGES) +
+			    get_mm_counter(v->mm, MM_SWAPENTS);
 
 	memrescue_record_event(v, event);
 	v->done_ns = ktime_get_mono_fast_ns();
-	v->freed_pages = had > has ? had - has : 0;
+	/* Approximately: an exact sum takes time under the lock. */
+	v->freed_pages = v->pages > has ? v->pages - has : 0;
 	v->log = true;
 	v->attempts = 0;
 	if (v->oom)
@@ -383,6 +408,28 @@ static void zap_done(struct victim *v, unsigned int step)
 		end_pass(v);
 }
 
+/* Has it got on by itself? Nobody hears of it then. */
+static void settle_step(struct reaper *r, struct victim *v)
+{
+	unsigned int verdict = memrescue_settle(v);
+	bool gone;
+
+	spin_lock(&r->lock);
+	/* The OOM killer may have come to it meanwhile. */
+	gone = v->state == VICTIM_SETTLING && verdict == SETTLE_GONE;
+	if (gone)
+		memrescue_record_event(v, VICTIM_EV_GONE);
+	else if (v->state == VICTIM_SETTLING && verdict == SETTLE_TAKE)
+		memrescue_record_take(v);
+	else if (v->state == VICTIM_SETTLING)
+		v->next = jiffies + msecs_to_jiffies(SETTLE_LOOK_MS);
+	if (!gone)
+		v->workers--;
+	spin_unlock(&r->lock);
+	if (gone)
+		memrescue_record_free(v);
+}
+
 static void do_step(struct reaper *r, struct reaper_worker *w, struct victim *v)
 {
 	unsigned int state = READ_ONCE(v->state);
@@ -390,6 +437,10 @@ static void do_step(struct reaper *r, struct reaper_worker *w, struct victim *v)
 
 	if (state == VICTIM_QUEUED) {
 		memrescue_record_adopt(v);
+		return;
+	}
+	if (state == VICTIM_SETTLING) {
+		settle_step(r, v);
 		return;
 	}
 	step = state == VICTIM_WAITING ? memrescue_eligible(v, &w->aside) :
@@ -406,21 +457,21 @@ static void do_step(struct reaper *r, struct reaper_worker *w, struct victim *v)
 /* See to it that the next try is not forgotten. Context: reaper.lock held. */
 static void arm_retry(struct reaper *r)
 {
-	unsigned long now = jiffies, delay = MAX_SCHEDULE_TIMEOUT;
+	unsigned long now = jiffies, delay[2], left;
 	struct victim *v;
 
-	if (r->to_hide)
-		delay = 1;
+	delay[false] = MAX_SCHEDULE_TIMEOUT;
+	delay[true] = r->to_hide ? 1 : MAX_SCHEDULE_TIMEOUT;
 	list_for_each_entry(v, &r->active, link) {
 		if (v->workers || !is_open(v))
 			continue;
-		if (time_after(v->next, now))
-			delay = min(delay, v->next - now);
-		else
-			delay = 1;
+		left = time_after(v->next, now) ? v->next - now : 1;
+		delay[v->oom] = min(delay[v->oom], left);
 	}
-	if (delay != MAX_SCHEDULE_TIMEOUT)
-		memrescue_arm(&r->retry, delay);
+	if (delay[true] != MAX_SCHEDULE_TIMEOUT)
+		memrescue_arm(&r->retry, delay[true]);
+	if (delay[false] != MAX_SCHEDULE_TIMEOUT)
+		memrescue_arm(&r->killed_retry, delay[false]);
 }
 
 /* A worker that only looks for a victim is none that was used. */
@@ -441,7 +492,8 @@ static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 	spin_lock(&r->lock);
 	r->busy |= BIT(w->index);
 	r->at_work &= ~BIT(w->index);
-	v = READ_ONCE(r->running) ? pick(r, more) : NULL;
+	v = READ_ONCE(r->running) ?
+	    pick(r, w->index < REAPER_MAX_WORKERS, more) : NULL;
 	if (v) {
 		note_at_work(r, w);
 	} else {
@@ -456,7 +508,7 @@ static struct victim *next_victim(struct reaper *r, struct reaper_worker *w,
 	 */
 	smp_mb();
 	if (!v && !llist_empty(&r->incoming))
-		memrescue_work_kick();
+		memrescue_work_kick(true);
 	return v;
 }
 
@@ -479,7 +531,7 @@ void memrescue_worker(struct work_struct *work)
 		if (!v)
 			break;
 		if (more)
-			memrescue_work_kick();
+			memrescue_work_kick(w->index < REAPER_MAX_WORKERS);
 		do_step(r, w, v);
 		cond_resched();
 	}

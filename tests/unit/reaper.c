@@ -26,7 +26,8 @@ static void test_state_normal_life(void **unused)
 {
 	static const struct { u32 event, state; } life[] = {
 		{ VICTIM_EV_CLAIM, VICTIM_QUEUED },
-		{ VICTIM_EV_ADOPT, VICTIM_WAITING },
+		{ VICTIM_EV_ADOPT, VICTIM_SETTLING },
+		{ VICTIM_EV_TAKE, VICTIM_WAITING },
 		{ VICTIM_EV_ALLOWED, VICTIM_REAPING },
 		{ VICTIM_EV_PASS_PARTIAL, VICTIM_REAPING },
 		{ VICTIM_EV_PASS_DONE, VICTIM_RETURNED },

@@ -105,7 +105,7 @@ static void lose_nothing(const char *what)
 	kill_is_reaped(what);
 }
 
-/* Processes killed from user space. */
+/* Processes killed from user space, no thread of which gets to its exit. */
 static void lose_kill(const char *what)
 {
 	struct cgroup *own = cg_new("kill");
@@ -113,7 +113,7 @@ static void lose_kill(const char *what)
 	struct victim *v;
 
 	v = victim_new(&(struct victim_how){
-		.name = "v_kill9", .cg = own, .mib = VICTIM_MIB, .stuck = STUCK_D, .holds = holds });
+		.name = "v_kill9", .cg = own, .mib = VICTIM_MIB, .stuck = STUCK_D, .stuck_main = true, .holds = holds });
 	victim_kill(v);
 	oom_is_reaped(what);
 	ok(memory_there(v) && mrt_held(holds, v->pid) > 0 && !mr_stat("victims_killed"),
@@ -271,6 +271,7 @@ static const struct {
 	{ "queue_oom_reaper", lose_claim },
 	{ "oom_kill_process", lose_nothing },
 	{ "signal_generate", lose_kill },
+	{ "do_exit", lose_nothing },
 	/* All five are asked for together: two of them stand for the others. */
 	{ "unmap_page_range", lose_notified },
 	{ "__zap_vma_range", lose_notified },

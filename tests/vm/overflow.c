@@ -146,7 +146,7 @@ static void no_record_left(void)
 #define MANY		(RECORDS / 2 + 1)
 #define BRIEF		50
 
-/* Victims that nothing holds up (some are gone before anyone looks at them). */
+/* Victims that are gone as soon as they can be reaped. */
 struct brief {
 	long taken, unlogged, reaped, exited;	/* the last two: lines of the log */
 };
@@ -155,17 +155,23 @@ struct brief {
 static struct brief brief_victims(struct cgroup *cg, int others, const char *wanted)
 {
 	long victims = mr_stat("victims"), unlogged = mr_stat("unlogged"), was = mr_stat(wanted);
+	int holds = mrt_open();
 	struct brief b;
 
 	log_mark();
 	for (int i = 0; i < BRIEF || (i < 20 * BRIEF && mr_stat(wanted) == was); i++) {
-		struct victim *v = victim_new(&(struct victim_how){ .name = "v_brief", .cg = cg, .mib = 1 });
+		struct victim *v = victim_new(&(struct victim_how){
+			.name = "v_brief", .cg = cg, .mib = 1, .stuck = STUCK_VMAS_WRITE, .stuck_main = true, .holds = holds });
 
 		victim_kill(v);
+		/* One that gets on by itself is no victim. */
+		WAIT_UNTIL(mr_stat("in_flight") > others, PATIENCE_MS);
+		mrt_release(holds);
 		victim_wait_exit(v);
 		victim_free(v);
 		WAIT_UNTIL(mr_stat("in_flight") + mr_stat("exiting") <= others, PATIENCE_MS);
 	}
+	mrt_close(holds);
 	b.taken = mr_stat("victims") - victims;
 	b.unlogged = mr_stat("unlogged") - unlogged;
 	WAIT_UNTIL(log_count(" comm=v_brief ") >= b.taken - b.unlogged, PATIENCE_MS);

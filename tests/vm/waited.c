@@ -144,9 +144,10 @@ static void nothing_left(enum way way, int held_ms, int more, const char *name)
 {
 	long before = mr_stat("victims_killed");
 
+	/* Who gets on by itself is none. */
 	is_eq(busy_rounds(way, held_ms, more), 0, "%s: nothing of a child is left when wait() returns", name);
 	/* On a busy machine many are gone before a worker comes to look who they are. */
-	ok(mr_stat("victims_killed") > before, "%s: they were victims", name);
+	ok(way == AT_REST || mr_stat("victims_killed") > before, "%s: they were victims", name);
 	ok(mr_wait_idle(), "%s: all are gone", name);
 }
 
@@ -162,10 +163,10 @@ int main(void)
 	knob_set("enabled", "1");
 
 	nothing_left(AT_REST, 0, 0, "at rest");
-	nothing_left(MMAP_LOCKED, 0, 15, "mmap_lock held for writing when it was killed");
+	nothing_left(MMAP_LOCKED, 64, 31, "mmap_lock held for writing when it was killed");
 	if (pins())
 		skip("before 6.15 the lock of a VMA is not enough", "%s", long_held);
 	else
-		nothing_left(MMAP_LOCKED, 25, 15, long_held);
+		nothing_left(MMAP_LOCKED, 120, 15, long_held);
 	return done();
 }
