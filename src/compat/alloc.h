@@ -18,7 +18,8 @@
 
 /*
  * The beginning of the kernel's struct alloc_context (mm/internal.h, since 7.3
- * mm/page_alloc.h), the same from 5.10 to 7.3. That it is so is tested at load, not taken for granted.
+ * mm/page_alloc.h), the same from 5.10 to 7.3. That it is so is tested at load, not
+ * taken for granted.
  */
 struct compat_alloc_context {
 	struct zonelist *zonelist;

@@ -32,15 +32,9 @@
 #if KERNEL_VERSION(7, 3, 0) <= LINUX_VERSION_CODE
 struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int nid,
 					 nodemask_t *nodes, unsigned int flags);
-#define alloc_frozen(gfp) \
-	__alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL, 0)
 #elif KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
 struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int nid,
 					 nodemask_t *nodes);
-#define alloc_frozen(gfp) \
-	__alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL)
-#else
-#define alloc_frozen(gfp)	((struct page *)NULL)
 #endif
 
 #if KERNEL_VERSION(6, 18, 0) <= LINUX_VERSION_CODE
@@ -90,6 +84,17 @@ static const gfp_t masks[MRT_GFP_KINDS] = {
 static unsigned int order_of(u32 kind)
 {
 	return kind >= MRT_GFP_PAIR && kind <= MRT_GFP_PAIR_NORETRY;
+}
+
+static struct page *alloc_frozen(gfp_t gfp)
+{
+#if KERNEL_VERSION(7, 3, 0) <= LINUX_VERSION_CODE
+	return __alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL, 0);
+#elif KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
+	return __alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL);
+#else
+	return NULL;
+#endif
 }
 
 static struct page *alloc_one(u32 kind)
