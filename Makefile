@@ -33,8 +33,8 @@ bench: ##   KERNELS=6.12 CASES=stuck,killed RUNS=3  narrows it
 soak: ## the long tests
 	@TESTS="$(or $(TESTS),soak)" CPUS="$(or $(CPUS),parallel)" scripts/check
 
-install: ## into this machine's kernel with DKMS (as root), signed with its MOK key if there is one
-install: ##   RELEASE="..."      for these installed kernels instead of the running one
+install: ## into this machine's kernels with DKMS (as root): all that have their headers here
+install: ##   RELEASE="..."      only for these of them
 	@scripts/dkms-install install $(addprefix --kernel ,$(RELEASE))
 
 uninstall: ## takes out what `make install` installed
