@@ -3,6 +3,8 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 build-flags := $(if $(filter-out 0,$(DEBUG)),--debug) $(if $(filter-out 0,$(CLANG)),--clang)
+# Given on the command line, they are for the kernel's make
+build-flags += $(foreach v,ARCH CROSS_COMPILE CC LLVM,$(if $(findstring command,$(origin $v)),--make $v='$($v)'))
 
 export KERNELS TESTS CASES RUNS CPUS
 
@@ -11,6 +13,7 @@ all: ##   KDIR=<directory>  for these kernel headers
 all: ##   KERNEL=6.12       for a kernel of scripts/targets; its headers are fetched
 all: ##   DEBUG=1           with the tests' parameter fail=: build/<release>/debug/memrescue.ko
 all: ##   CLANG=1           compiled by clang: build/<release>/clang/memrescue.ko
+all: ##   ARCH= CROSS_COMPILE= CC= LLVM=  as for the kernel itself
 	@scripts/build $(if $(KERNEL),$(KERNEL),--kdir $(KDIR)) $(build-flags)
 
 demo: ## the same accident without and with memrescue, on a stock kernel in QEMU
@@ -30,8 +33,8 @@ bench: ##   KERNELS=6.12 CASES=stuck,killed RUNS=3  narrows it
 soak: ## the long tests
 	@TESTS="$(or $(TESTS),soak)" CPUS="$(or $(CPUS),parallel)" scripts/check
 
-install: ## into this machine's kernel with DKMS (as root), signed with its MOK key if there is one
-install: ##   RELEASE="..."      for these installed kernels instead of the running one
+install: ## into this machine's kernels with DKMS (as root): all that have their headers here
+install: ##   RELEASE="..."      only for these of them
 	@scripts/dkms-install install $(addprefix --kernel ,$(RELEASE))
 
 uninstall: ## takes out what `make install` installed

@@ -46,7 +46,7 @@ target_field()
 {
 	local column
 	case $2 in
-	suite) column=2 ;; release) column=3 ;; tree) column=4 ;; clang) column=5 ;; default) column=6 ;; cpus) column=8 ;;
+	suite) column=2 ;; release) column=3 ;; tree) column=4 ;; clang) column=5 ;; default) column=6 ;; cpus) column=8 ;; arch) column=9 ;;
 	*) die "no column $2 in scripts/targets" ;;
 	esac
 	target_table | awk -v n="$1" -v c=$column '$1 == n { print $c; found = 1 } END { exit !found }'
@@ -55,35 +55,64 @@ target_field()
 # The targets that are built and tested when the user names none
 targets_default() { target_table | awk '$6 == "yes" { print $1 }'; }
 
+# Those that are only built, by one of the tests
+targets_built() { target_table | awk '$6 == "build" { print $1 }'; }
+
 targets_all() { target_table | awk '{ print $1 }'; }
 
-# target_name WORD: the row that WORD means. WORD is a row's name, its alias, the start of a release (7.2), or a whole
-# release (6.1.0-56-amd64).
+# The row with the newest release of the suites that kernels come from first
+target_newest()
+{
+	local row
+	target_table | awk '$2 ~ /^(sid|experimental|.*-backports)$/ && $6 != "build" { print $1 }' | while read -r row; do
+		echo "$(target_release "$row" 2>/dev/null || true) $row"
+	done | awk 'NF == 2' | sort -V | awk 'END { if (!NR) exit 1; print $2 }'
+}
+
+# target_name WORD: the row that WORD means. WORD is a row's name, its alias, "newest", the start of a release (7.2), or a
+# whole release (6.1.0-56-amd64).
 target_name()
 {
 	local row name
 	name=$(target_table | awk -v w="$1" '$1 == w { print $1 }')
 	[ -n "$name" ] || name=$(target_table | awk -v w="$1" '{ n = split($7, a, ","); for (i = 1; i <= n; i++) if (a[i] == w) { print $1; exit } }')
+	[ -n "$name" ] || [ "$1" != newest ] || name=$(target_newest) || die 'no kernel can be had, so none is the newest'
 	if [ -z "$name" ]; then
 		for row in $(targets_all); do
 			case $(target_release "$row" 2>/dev/null || true) in "$1" | "$1".* | "$1"-amd64) name=$row; break ;; esac
 		done
 	fi
-	[ -n "$name" ] || die "no kernel called '$1'; there are: $(targets_all | xargs), and 7.x style aliases in scripts/targets"
+	[ -n "$name" ] || die "no kernel called '$1'; there are: $(targets_all | xargs), newest, and 7.x style aliases in scripts/targets"
 	echo "$name"
+}
+
+# target_cached NAME: the release that is cached for it; fails when there is none, or the row has come to mean another one
+target_cached()
+{
+	local pattern release
+	pattern=$(target_field "$1" release)
+	read -r release 2>/dev/null <"$CACHE/kernels/$1/release" || return 1
+	[ "$pattern" = - ] || grep -qxE "$pattern" <<<"$release" || return 1
+	echo "$release"
 }
 
 # target_release NAME: the cached kernel's release, or else the one that would be fetched
 target_release()
 {
 	local pattern
-	if [ -s "$CACHE/kernels/$1/release" ]; then
-		cat "$CACHE/kernels/$1/release"
-		return
-	fi
+	! target_cached "$1" || return 0
 	pattern=$(target_field "$1" release)
 	[ "$pattern" != - ] || return 1
-	index_newest_release "$(target_field "$1" suite)" "$pattern"
+	index_newest_release "$(target_index "$1")" "$pattern" "$(target_field "$1" default)"
+}
+
+# target_index NAME: the package lists that have it, SUITE or SUITE:ARCHITECTURE
+target_index()
+{
+	local suite arch
+	suite=$(target_field "$1" suite)
+	arch=$(target_field "$1" arch)
+	if [ "$arch" = amd64 ]; then echo "$suite"; else echo "$suite:$arch"; fi
 }
 
 # ---- the mirror ------------------------------------------------------------------------------------------------------
@@ -138,7 +167,8 @@ suite_sources()
 
 # ---- package lists ---------------------------------------------------------------------------------------------------
 
-# index SUITE: path of a table "package version uri sha256" of the kernel packages there, newest list of at most a day ago
+# index SUITE[:ARCHITECTURE]: path of a table "package version uri sha256" of the kernel packages there, newest list of at most a
+# day ago
 index()
 (
 	local dir=$CACHE/apt/$1
@@ -156,9 +186,10 @@ index()
 
 index_update()
 {
-	local dir=$2 file uri main
+	local dir=$2 file uri main arch=amd64
+	case $1 in *:*) arch=${1#*:} ;; esac
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-	suite_sources "$1" >"$dir/sources.list" || return 1
+	suite_sources "${1%:*}" >"$dir/sources.list" || return 1
 	: >"$dir/status"
 	cat >"$dir/apt.conf" <<-CONF
 		#clear APT::Update::Post-Invoke;
@@ -172,8 +203,8 @@ index_update()
 		Acquire::Check-Valid-Until "false";
 		Acquire::Languages "none";
 		Acquire::Retries "3";
-		APT::Architecture "amd64";
-		APT::Architectures "amd64";
+		APT::Architecture "$arch";
+		APT::Architectures "$arch";
 		APT::Sandbox::User "$(id -un)";
 		APT::Get::List-Cleanup "true";
 	CONF
@@ -195,7 +226,8 @@ index_update()
 	main=$(mirror_main)
 	grep -E '^[0-9a-f]{64} ' "$SCRIPTS/packages.sha256" | while read -r sum path; do
 		file=${path##*/}
-		IFS=_ read -r p v _ <<<"$file"
+		IFS=_ read -r p v of <<<"$file"
+		case $of in "$arch.deb" | all.deb) ;; *) continue ;; esac
 		grep -qF "$p $v " "$dir/index.new" || echo "$p $v $main/$path $sum"
 	done >"$dir/index.pinned"
 	cat "$dir/index.pinned" >>"$dir/index.new"
@@ -203,16 +235,17 @@ index_update()
 	mv "$dir/index.new" "$dir/index"
 }
 
-# index_newest_release SUITE PATTERN: the newest kernel release that matches, of those that can be both booted and built for.
-# (Signed images stay in the lists longer than their headers.)
+# index_newest_release SUITE PATTERN [build]: the newest kernel release that matches, of those that can be both booted and built
+# for, or only built for. (Signed images stay in the lists longer than their headers.)
 index_newest_release()
 {
 	local table
 	table=$(index "$1") || return 1
-	awk -v pattern="^($2)\$" '
+	awk -v pattern="^($2)\$" -v kind="${3:-}" '
 		$1 ~ /^linux-(image|binary)-/ { r = $1; sub(/^linux-[a-z]+-/, "", r); if (r ~ pattern) image[r] = $2 }
-		$1 ~ /^linux-headers-/ { r = $1; sub(/^linux-headers-/, "", r); headers[r] = 1 }
-		END { for (r in image) if (r in headers) print image[r], r }' "$table" | sort -V | awk 'END { if (!NR) exit 1; print $2 }'
+		$1 ~ /^linux-headers-/ { r = $1; sub(/^linux-headers-/, "", r); if (r ~ pattern) headers[r] = $2 }
+		END { for (r in headers) if (kind == "build" || r in image) print headers[r], r }' "$table" |
+		sort -V | awk 'END { if (!NR) exit 1; print $2 }'
 }
 
 index_has() { awk -v p="$2" '$1 == p { found = 1 } END { exit !found }' "$(index "$1")"; }

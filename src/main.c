@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * memrescue: the order in which its parts start and stop, nothing else.
+ * memrescue: the order in which its parts start and stop, and a line in the log.
  *
  * Context: module load and unload.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/init.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/string.h>
 #include "compat/ksym.h"
 #include "control/control.h"
 #include "hook/hook.h"
@@ -20,6 +23,23 @@ MODULE_PARM_DESC(records, "victims at once (16 to 4096, default 1024)");
 static unsigned int pool_max_pages;
 module_param(pool_max_pages, uint, 0444);
 MODULE_PARM_DESC(pool_max_pages, "room in the page pool, pages (default 0: 2 % of memory, at most 16384)");
+
+/* What is missing was said before, by the part that misses it. */
+static void __init report(void)
+{
+	struct memrescue_pool_now pool;
+	unsigned int active, wanted, found, known;
+	char rescue[128];
+
+	memrescue_hook_count(&active, &wanted);
+	memrescue_ksym_count(&found, &known);
+	memrescue_pool_now(&pool);
+	memrescue_hook_rescue_state(rescue, sizeof(rescue));
+	pr_info("loaded version=%s hooks=%u/%u symbols=%u/%u pool_kb=%lu rescue=%.*s\n",
+		MEMRESCUE_VERSION, active, wanted, found, known,
+		pool.target << (PAGE_SHIFT - 10),
+		(int)strcspn(rescue, "\n"), rescue);
+}
 
 static int __init memrescue_init(void)
 {
@@ -45,6 +65,7 @@ static int __init memrescue_init(void)
 	err = memrescue_control_init();
 	if (err)
 		goto err_disable;
+	report();
 	return 0;
 
 err_disable:

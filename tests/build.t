@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What `make` leaves for headers and for a target, that a warning is an error only for a target, and the builds with clang.
+# What `make` leaves for headers and for a target, that a warning is an error only for a target, the builds with clang, and those
+# for the kernels that are only built.
 set -euo pipefail
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -29,7 +30,7 @@ for part in Makefile Kbuild dkms.conf scripts src include; do
 	[ ! -e "$ROOT/$part" ] || cp -a "$ROOT/$part" "$scratch/copy/"
 done
 kdir=$("$SCRIPTS/kernel" --headers $KERNEL)
-release=$(cat "$("$SCRIPTS/kernel" $KERNEL)/release")
+release=$("$SCRIPTS/kernel" --release $KERNEL)
 
 result 'make for headers that are not there fails' "$(! make_copy KDIR=/nowhere || echo 'it does not')"
 result '... and names the package' "$(make_copy KDIR=/nowhere || mentions 'apt-get install linux-headers-')"
@@ -80,11 +81,56 @@ result '... and shows the warning' "$(make_copy KERNEL=$KERNEL || mentions not_u
 result '... and leaves no module' "$([ ! -e "$scratch/copy/build/$release/memrescue.ko" ] || echo 'it is there')"
 result "make KERNEL=$KERNEL without it" "$(make_in "$ROOT" KERNEL=$KERNEL || cat "$scratch/output"; leaves memrescue.ko "$ROOT")"
 
-for word in ${KERNELS:-$(targets_default)}; do
-	target=$(target_name "$word")
+# A module with nothing in it: only where it is left is of interest
+mkdir -p "$scratch/empty/include" "$scratch/empty/src"
+cp -a "$ROOT/Makefile" "$ROOT/dkms.conf" "$ROOT/scripts" "$scratch/empty/"
+printf 'obj-m := memrescue.o\nmemrescue-y := src/empty.o\n' >"$scratch/empty/Kbuild"
+printf '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("empty");\n' >"$scratch/empty/src/empty.c"
+
+# make_empty TARGET: make KDIR= with its headers, where its compiler is
+make_empty()
+{
+	local kdir tree
+	kdir=$("$SCRIPTS/kernel" --headers "$1")
+	tree=$("$SCRIPTS/kernel" --tree "$1")
+	if [ -z "$tree" ]; then
+		make_in "$scratch/empty" KDIR="$kdir"
+	else
+		tree_run "$tree" "$scratch/empty ${kdir%/usr/src/*}" env XDG_CACHE_HOME=/tmp make -s -C "$scratch/empty" KDIR="$kdir" \
+			>"$scratch/output" 2>&1
+	fi
+}
+
+if [ -n "${KERNELS:-}" ]; then
+	mapfile -t wanted < <(for word in $KERNELS; do target_name "$word"; done)
+else
+	mapfile -t wanted < <(targets_default; targets_built)
+fi
+
+# The README says: insmod build/$(uname -r)/memrescue.ko
+for target in "${wanted[@]}"; do
+	[ "$(target_field "$target" suite)" != - ] || continue
+	release=$("$SCRIPTS/kernel" --release "$target")
+	result "make KDIR= with the headers of $target: build/<release>/memrescue.ko" \
+		"$(make_empty "$target" || cat "$scratch/output"; leaves memrescue.ko "$scratch/empty")"
+done
+
+for target in "${wanted[@]}"; do
+	[ "$(target_field "$target" default)" = build ] || continue
+	release=$("$SCRIPTS/kernel" --release "$target")
+	result "$target, which is only built" \
+		"$("$SCRIPTS/build" "$target" 2>"$scratch/output" || cat "$scratch/output"; leaves memrescue.ko "$ROOT")"
+	[ "$(target_field "$target" arch)" = amd64 ] || continue
+	result "$target: nothing looked up is called through a pointer" \
+		"$("$TOP/tests/static/check-indirect" "$ROOT/build/$release/memrescue.ko" 2>&1)"
+done
+result 'what is only built is not booted, and that is said' \
+	"$(! "$SCRIPTS/kernel" "$(targets_built | head -n 1)" >"$scratch/output" 2>&1 || echo 'it is'; mentions 'only built')"
+
+for target in "${wanted[@]}"; do
 	[ "$(target_field "$target" clang)" = yes ] || continue
 	result "$target with clang" "$("$SCRIPTS/build" "$target" --clang 2>"$scratch/output" || cat "$scratch/output")"
-	release=$(cat "$("$SCRIPTS/kernel" "$target")/release")
+	release=$("$SCRIPTS/kernel" --release "$target")
 	result "$target with clang: nothing looked up is called through a pointer" \
 		"$("$TOP/tests/static/check-indirect" "$ROOT/build/$release/clang/memrescue.ko" 2>&1)"
 done

@@ -17,21 +17,61 @@
 #include "memrescue_config.h"
 
 /*
- * The beginning of the kernel's struct alloc_context (mm/internal.h), the same
- * from 5.10 to 7.2. That it is so is tested at load, not taken for granted.
+ * The beginning of the kernel's struct alloc_context (mm/internal.h, since 7.3
+ * mm/page_alloc.h), the same from 5.10 to 7.3. That it is so is tested at load, not
+ * taken for granted.
  */
 struct compat_alloc_context {
 	struct zonelist *zonelist;
 	nodemask_t *nodemask;
 };
 
+/*
+ * The mask that compat_alloc_pages() hands to the allocator. Of the functions that
+ * modules may call since 7.3, the one that takes node mask and order makes compound
+ * pages only. (__alloc_frozen_pages_noprof() is exported too, but no header that
+ * modules have declares it, and it has one more argument in 7.3: a prototype of our
+ * own would compile, and pass garbage.)
+ */
+static inline gfp_t compat_alloc_mask(gfp_t gfp, unsigned int order)
+{
+#ifdef HAVE_FOLIO_ALLOC_NODES
+	return order ? gfp | __GFP_COMP : gfp;
+#else
+	return gfp;
+#endif
+}
+
 static inline struct page *compat_alloc_pages(gfp_t gfp, unsigned int order,
 					      int nid, nodemask_t *nodes)
 {
-#ifdef HAVE_ALLOC_PAGES_NODEMASK
-	return __alloc_pages_nodemask(gfp, order, nid, nodes);
-#else
+#if defined(HAVE_FOLIO_ALLOC_NODES)
+	struct page *page = NULL;
+
+	if (order)
+		return (struct page *)__folio_alloc(gfp, order, nid, nodes);
+	/* For a single page it calls the usual function, with the same mask. */
+	alloc_hooks(alloc_pages_bulk_noprof(gfp, nid, nodes, 1, &page));
+	return page;
+#elif defined(HAVE_ALLOC_PAGES_NODES)
 	return __alloc_pages(gfp, order, nid, nodes);
+#else
+	return __alloc_pages_nodemask(gfp, order, nid, nodes);
+#endif
+}
+
+/*
+ * Pages that may outlive this module: since 6.10 allocations can be counted for the
+ * line of code that makes them (MEM_ALLOC_PROFILING), by a tag in the module. These
+ * carry none.
+ */
+static inline struct page *compat_alloc_pages_node(int nid, gfp_t gfp,
+						   unsigned int order)
+{
+#ifdef HAVE_ALLOC_PAGES_NODE_NOPROF
+	return alloc_pages_node_noprof(nid, gfp, order);
+#else
+	return alloc_pages_node(nid, gfp, order);
 #endif
 }
 

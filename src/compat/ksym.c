@@ -380,6 +380,25 @@ ssize_t memrescue_ksym_table(char *buf, size_t size)
 }
 
 /**
+ * memrescue_ksym_count() - how many symbols were found?
+ * @found: so many
+ * @known: of so many that this kernel may have
+ *
+ * Context: any.
+ */
+void memrescue_ksym_count(unsigned int *found, unsigned int *known)
+{
+	unsigned int i;
+
+	*found = 0;
+	*known = 0;
+	for (i = 0; i < KSYM_COUNT; i++) {
+		*found += ksyms[i].found;
+		*known += ksyms[i].found || ksyms[i].bind;
+	}
+}
+
+/**
  * memrescue_oom_trylock() - keep the OOM killer from choosing a victim
  *
  * The kernel looks whether there is memory, and chooses a victim if there is

@@ -109,6 +109,7 @@ DECLARE_STATIC_CALL(memrescue_follow, memrescue_ksym_no_follow);
 int memrescue_ksym_init(void);
 bool memrescue_ksym_has(unsigned int sym);
 ssize_t memrescue_ksym_table(char *buf, size_t size);
+void memrescue_ksym_count(unsigned int *found, unsigned int *known);
 bool memrescue_oom_trylock(void);
 void memrescue_oom_unlock(void);
 void memrescue_oom_wait(void);

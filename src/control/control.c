@@ -96,10 +96,21 @@ static const struct attribute_group device_group = {
 	.attrs = device_attrs,
 };
 
+/* More files than the directory pool has. */
+#define MAX_POOL_FILES	64u
+
+/* Those of pool.c and of rescue.c: a directory is made once, from one group. */
+static struct attribute *pool_dir_attrs[MAX_POOL_FILES];
+
+static const struct attribute_group pool_dir_group = {
+	.name = "pool",
+	.attrs = pool_dir_attrs,
+};
+
 static const struct attribute_group *groups[] = {
 	&device_group,
 	&memrescue_reaper_group,
-	&memrescue_pool_group,
+	&pool_dir_group,
 	NULL
 };
 
@@ -115,19 +126,32 @@ static struct miscdevice device = {
 	.groups = groups,
 };
 
+static bool add_pool_files(unsigned int *nr,
+			   const struct attribute_group *group)
+{
+	struct attribute **attr;
+
+	for (attr = group->attrs; *attr; attr++) {
+		/* The last one stays NULL. */
+		if (WARN_ON_ONCE(*nr == MAX_POOL_FILES - 1))
+			return false;
+		pool_dir_attrs[(*nr)++] = *attr;
+	}
+	return true;
+}
+
+/*
+ * To register the device is to announce it: what udev's rules may name has to be
+ * there by then.
+ */
 static int register_device(void)
 {
-	int err = misc_register(&device);
+	unsigned int nr = 0;
 
-	if (err)
-		return err;
-	err = memrescue_fault("sysfs");
-	if (!err)
-		err = sysfs_merge_group(&device.this_device->kobj,
-					&memrescue_rescue_group);
-	if (err)
-		misc_deregister(&device);
-	return err;
+	if (!add_pool_files(&nr, &memrescue_pool_group) ||
+	    !add_pool_files(&nr, &memrescue_rescue_group))
+		return -ENOSPC;
+	return misc_register(&device);
 }
 
 /**

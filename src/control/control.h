@@ -11,9 +11,9 @@
 
 #include <linux/sysfs.h>
 
-extern const struct attribute_group memrescue_pool_group;
 extern const struct attribute_group memrescue_reaper_group;
-/* Merged into that of the pool. */
+/* Both are files of the directory pool. */
+extern const struct attribute_group memrescue_pool_group;
 extern const struct attribute_group memrescue_rescue_group;
 
 int memrescue_control_init(void);

@@ -391,3 +391,22 @@ ssize_t memrescue_hook_table(char *buf, size_t size)
 		len += hook_row(hooks[i], buf + len, size - len);
 	return len;
 }
+
+/**
+ * memrescue_hook_count() - how much of the table is in use?
+ * @active: how many hooks call back
+ * @wanted: how many were asked for
+ *
+ * Context: process context; a row may change while it is read.
+ */
+void memrescue_hook_count(unsigned int *active, unsigned int *wanted)
+{
+	unsigned int i;
+
+	*active = 0;
+	*wanted = 0;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		*wanted += hooks[i]->attached || hooks[i]->err;
+		*active += hooks[i]->attached && !why_disarmed(hooks[i]);
+	}
+}

@@ -155,5 +155,6 @@ void memrescue_hook_exits(struct memrescue_hook *hook, struct task_struct *task)
 bool memrescue_hook_spare(struct memrescue_hook *hook,
 			  const struct oom_control *oc);
 ssize_t memrescue_hook_table(char *buf, size_t size);
+void memrescue_hook_count(unsigned int *active, unsigned int *wanted);
 
 #endif

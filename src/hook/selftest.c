@@ -189,6 +189,7 @@ static const char *look(gfp_t gfp, unsigned int order)
 {
 	const char *why;
 
+	gfp = compat_alloc_mask(gfp, order);
 	test.page = NULL;
 	free_one(enter(gfp, order), order);
 	why = compare(gfp, order);
@@ -231,9 +232,11 @@ static void end_page(struct page *page, unsigned int order)
 /* One page is served, and comes back. */
 static const char *serve_one(gfp_t gfp, unsigned int order)
 {
-	struct page *back, *page = prepare(gfp, order);
+	struct page *back, *page;
 	const char *why = NULL;
 
+	gfp = compat_alloc_mask(gfp, order);
+	page = prepare(gfp, order);
 	if (!page)
 		return "there is no memory for the self-test";
 	test.page = page;

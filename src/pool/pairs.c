@@ -12,6 +12,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include "compat/alloc.h"
 #include "pool/internal.h"
 
 static unsigned int kind_of(gfp_t gfp)
@@ -78,10 +79,11 @@ static struct page *alloc_pair(int nid, unsigned int kind, bool hard)
 		    (kind == POOL_PAIRS_COMPOUND ? __GFP_COMP : 0);
 	struct page *page;
 
-	page = alloc_pages_node(nid, GFP_POOL_SOFT | gfp, POOL_PAIR_ORDER);
+	page = compat_alloc_pages_node(nid, GFP_POOL_SOFT | gfp,
+				       POOL_PAIR_ORDER);
 	if (!page && hard)
-		page = alloc_pages_node(nid, GFP_POOL_HARD | gfp,
-					POOL_PAIR_ORDER);
+		page = compat_alloc_pages_node(nid, GFP_POOL_HARD | gfp,
+					       POOL_PAIR_ORDER);
 	if (page)
 		atomic_long_add(POOL_PAIR_PAGES,
 				&memrescue_pool_stats.refilled);

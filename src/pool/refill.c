@@ -16,6 +16,7 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include "compat/alloc.h"
 #include "pool/internal.h"
 
 /* When there was no memory, the next try is after so long. */
@@ -135,10 +136,12 @@ void memrescue_pool_unclaim(void)
  */
 struct page *memrescue_pool_alloc(int nid, bool hard)
 {
-	struct page *page = alloc_pages_node(nid, GFP_POOL_SOFT | __GFP_THISNODE, 0);
+	struct page *page;
 
+	page = compat_alloc_pages_node(nid, GFP_POOL_SOFT | __GFP_THISNODE, 0);
 	if (!page && hard)
-		page = alloc_pages_node(nid, GFP_POOL_HARD | __GFP_THISNODE, 0);
+		page = compat_alloc_pages_node(nid,
+					       GFP_POOL_HARD | __GFP_THISNODE, 0);
 	if (page)
 		atomic_long_inc(&memrescue_pool_stats.refilled);
 	return page;

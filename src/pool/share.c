@@ -10,6 +10,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include "compat/alloc.h"
 #include "pool/internal.h"
 
 /* If the node has no memory, another one's is as good. */
@@ -19,7 +20,7 @@ static struct page *alloc_share(int nid, bool hard)
 
 	if (page || !hard)
 		return page;
-	page = alloc_pages_node(nid, GFP_POOL_HARD, 0);
+	page = compat_alloc_pages_node(nid, GFP_POOL_HARD, 0);
 	if (page)
 		atomic_long_inc(&memrescue_pool_stats.refilled);
 	return page;

@@ -178,7 +178,7 @@ static bool try_nth(struct sweep *s, long nth)
 	s->tried++;
 	if (!err) {
 		complete() ? s->whole++ : s->partial++;
-		s->wrong += !complete() && !log_find("memrescue: ");
+		s->wrong += !complete() && log_count("memrescue: ") <= log_count("memrescue: loaded ");
 		s->wrong += !!mr_unload();
 	} else if (err == -ENOMEM || (err == -ENOENT && log_find("memrescue: "))) {
 		s->refused++;

@@ -12,7 +12,6 @@ static const struct own {
 } own[] = {
 	{ "mark_victim,queue_oom_reaper,signal_generate", "no hook could be attached", -ENOENT },
 	{ "misc_register", "the device cannot be registered (-2)", -ENOENT },
-	{ "sysfs", "the device cannot be registered (-2)", -ENOENT },
 	{ "records", "no memory for 1024 records", -ENOMEM },
 	{ "pool", "the page pool cannot be set up (-12)", -ENOMEM },
 	{ "shrinker", "the page pool cannot be set up (-2)", -ENOENT },

@@ -25,10 +25,16 @@
 #define MOST_PAGES	65536
 #define GARBAGE		0xa5
 
-#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
-#define alloc_any	__alloc_pages
-#else
-#define alloc_any	__alloc_pages_nodemask
+/*
+ * Exported since it exists, and declared in no header that modules have: what its
+ * arguments are is known by the version alone.
+ */
+#if KERNEL_VERSION(7, 3, 0) <= LINUX_VERSION_CODE
+struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int nid,
+					 nodemask_t *nodes, unsigned int flags);
+#elif KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
+struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int nid,
+					 nodemask_t *nodes);
 #endif
 
 #if KERNEL_VERSION(6, 18, 0) <= LINUX_VERSION_CODE
@@ -80,22 +86,22 @@ static unsigned int order_of(u32 kind)
 	return kind >= MRT_GFP_PAIR && kind <= MRT_GFP_PAIR_NORETRY;
 }
 
-/* Exported since it exists, and declared in no public header. */
-struct page *__alloc_frozen_pages_noprof(gfp_t gfp, unsigned int order, int nid,
-					 nodemask_t *nodes) __weak;
-
 static struct page *alloc_frozen(gfp_t gfp)
 {
-	if (!__alloc_frozen_pages_noprof)
-		return NULL;
+#if KERNEL_VERSION(7, 3, 0) <= LINUX_VERSION_CODE
+	return __alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL, 0);
+#elif KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
 	return __alloc_frozen_pages_noprof(gfp, 0, numa_mem_id(), NULL);
+#else
+	return NULL;
+#endif
 }
 
 static struct page *alloc_one(u32 kind)
 {
 	if (kind == MRT_GFP_FROZEN)
 		return alloc_frozen(masks[kind]);
-	return alloc_any(masks[kind], order_of(kind), numa_mem_id(), NULL);
+	return alloc_pages_node(numa_mem_id(), masks[kind], order_of(kind));
 }
 
 static void look_at(struct page *page, struct mrt_alloc *how)
