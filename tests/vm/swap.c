@@ -51,52 +51,6 @@ static void swapped(const char *name, bool oom)
 	cg_remove(cg);
 }
 
-/* Its only thread has a list of robust futexes, on a page that is on swap. */
-static void list_on_swap(struct victim *v, void *arg)
-{
-	struct robust_list_head *head = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t entry = 0;
-	int fd;
-
-	(void)arg;
-	if (head == MAP_FAILED)
-		bail("victim: mmap");
-	head->list.next = &head->list;
-	if (syscall(SYS_set_robust_list, head, sizeof(*head)))
-		bail("victim: set_robust_list: %s", strerror(errno));
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	/* It may be in a batch of another CPU at first. */
-	for (int i = 0; i < TRIES && !v->sh->word[0]; i++) {
-		if (madvise(head, PAGE, MADV_PAGEOUT))
-			bail("victim: MADV_PAGEOUT: %s", strerror(errno));
-		if (pread(fd, &entry, sizeof(entry), (uintptr_t)head / PAGE * sizeof(entry)) == sizeof(entry))
-			v->sh->word[0] = entry >> 62 & 1;
-		usleep(1000);
-	}
-	close(fd);
-}
-
-/* Nobody knows what it holds: it gets the time that the stock kernel gives. */
-static void unreadable_list(void)
-{
-	const char *name = "list of robust futexes on swap";
-	long delayed = mr_stat("delayed");
-	struct reaped r = { 0 };
-	struct victim *v;
-
-	log_mark();
-	v = victim_new(&(struct victim_how){
-		.name = "v_list", .mib = VICTIM_MIB, .stuck = STUCK_D, .stuck_main = true, .setup = list_on_swap });
-	is_eq(v->sh->word[0], 1, "%s: it is there", name);
-	victim_kill(v);
-	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS) && log_reaped(v->pid, &r) &&
-	   mrt_held(v->how.holds, v->pid) > 0, "%s: its owner is reaped while it is stuck", name);
-	is_ge(r.in_us, STOCK_DELAY_US, "%s: after the stock kernel's delay, not before", name);
-	is_eq(mr_stat("delayed") - delayed, 1, "%s: it is counted as delayed", name);
-	mrt_release(v->how.holds);
-	victim_free(v);
-}
-
 int main(void)
 {
 	ok(mr_loaded(), "memrescue is there");
@@ -104,6 +58,5 @@ int main(void)
 		skip_all("the kernel has no zram");
 	swapped("kill -9", false);
 	swapped("memcg OOM", true);
-	unreadable_list();
 	return done();
 }
