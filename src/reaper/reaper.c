@@ -15,6 +15,8 @@
 #include <linux/slab.h>
 #include "compat/fault.h"
 #include "compat/mm.h"
+#include "reaper/little.h"
+#include "reaper/oom_victims.h"
 #include "reaper/trace.h"
 #include "reaper/victim.h"
 
@@ -161,13 +163,15 @@ static bool drop_first(struct reaper *r)
 		return false;
 	if (v->state == VICTIM_RETURNED && v->log)
 		memrescue_log_victim(v);
-	if (v->state != VICTIM_RETURNED || v->give_back)
-		memrescue_give_back(v);
 	if (v->hide) {
 		spin_lock(&r->lock);
-		memrescue_hide(v);
+		if (memrescue_may_hide(v))
+			memrescue_hide(v);
 		spin_unlock(&r->lock);
 	}
+	/* The kernel's reaper hides it when it is time. */
+	if (v->state != VICTIM_RETURNED || v->give_back || v->hide)
+		memrescue_give_back(v);
 	memrescue_record_free(v);
 	return true;
 }
@@ -199,6 +203,7 @@ void memrescue_reaper_stop(void)
 	memrescue_record_take_incoming();
 	while (drop_first(r))
 		cond_resched();
+	memrescue_oom_victims_clear();
 }
 
 /**
