@@ -16,6 +16,8 @@
 #define LIMIT_MIB	256
 #define VICTIM_MIB	160
 #define NEIGHBOUR_MIB	100
+#define ONE_OF_TWO_MIB	80
+#define FOR_TWO_MIB	160
 #define BYSTANDER_MIB	20
 #define HOLD_MS		600
 #define BRIEF_MS	60
@@ -31,12 +33,15 @@ enum what { ANON, SHM, MEMFD, TABLES, URING, STACK };
 static const char *const whats[] = { "anon", "shm", "memfd", "pgtables", "io_uring", "stacks" };
 
 /* What makes the victim's exit slow. */
-enum slow { NONE, HOLD, BRIEF, BUSY, QUOTA };
-static const char *const slows[] = { "", ", 600 ms in D state", ", 60 ms in D state", ", starved", ", throttled" };
+enum slow { NONE, HOLD, BRIEF, BUSY, QUOTA, STUCK };
+static const char *const slows[] = { "", ", 600 ms in D state", ", 60 ms in D state", ", starved", ", throttled", ", stuck for good" };
 
-/* All in one cgroup; the victim's cgroup is killed as a whole, and has two processes. */
-enum where { APART, TOGETHER, GROUP };
-static const char *const wheres[] = { "", ", in one cgroup", ", oom.group" };
+/*
+ * All in one cgroup; the victim's cgroup is killed as a whole, and has two processes;
+ * two victims are needed; memory is short in the machine.
+ */
+enum where { APART, TOGETHER, GROUP, TWO, GLOBAL };
+static const char *const wheres[] = { "", ", in one cgroup", ", oom.group", ", two victims", ", global" };
 
 struct variant {
 	enum what what;
@@ -52,7 +57,11 @@ static const struct variant variants[] = {
 	{ SHM, QUOTA, APART, false }, { ANON, QUOTA, APART, false }, { SHM, BRIEF, APART, false },
 	{ URING, BRIEF, APART, false }, { SHM, BUSY, APART, false }, { MEMFD, HOLD, TOGETHER, false },
 	{ URING, HOLD, TOGETHER, false }, { MEMFD, QUOTA, APART, false }, { SHM, HOLD, GROUP, false },
+	{ SHM, HOLD, TWO, false }, { MEMFD, BRIEF, TWO, false }, { ANON, HOLD, GLOBAL, false }, { SHM, HOLD, GLOBAL, false },
+	{ MEMFD, STUCK, APART, false }, { ANON, STUCK, TOGETHER, false },
 };
+
+static long victim_mib, neighbour_mib;
 
 struct scene {
 	const struct variant *v;
@@ -94,7 +103,7 @@ static void fill_memfd(void)
 	int fd = memfd_create("v_memfd", 0);
 
 	memset(buf, 1, sizeof(buf));
-	for (int i = 0; i < VICTIM_MIB; i++)
+	for (long i = 0; i < victim_mib; i++)
 		if (write(fd, buf, sizeof(buf)) != sizeof(buf))
 			bail("victim: memfd: %s", strerror(errno));
 }
@@ -113,7 +122,7 @@ static void fill_tables(void)
 /* Its buffers are pinned. */
 static void fill_uring(void)
 {
-	struct iovec iov = { fill(VICTIM_MIB, MAP_PRIVATE, false), VICTIM_MIB * MIB };
+	struct iovec iov = { fill(victim_mib, MAP_PRIVATE, false), victim_mib * MIB };
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	struct io_uring_params params = { 0 };
 	int fd;
@@ -151,10 +160,10 @@ static void victim_setup(struct victim *v, void *arg)
 	(void)v;
 	switch (how->what) {
 	case ANON:
-		fill(VICTIM_MIB, MAP_PRIVATE, how->huge);
+		fill(victim_mib, MAP_PRIVATE, how->huge);
 		break;
 	case SHM:
-		fill(VICTIM_MIB, MAP_SHARED, false);
+		fill(victim_mib, MAP_SHARED, false);
 		break;
 	case MEMFD:
 		fill_memfd();
@@ -183,11 +192,23 @@ static void neighbour_setup(struct victim *v, void *arg)
 
 static bool is_held(const struct variant *v)
 {
-	return v->slow == HOLD || v->slow == BRIEF;
+	return v->slow == HOLD || v->slow == BRIEF || v->slow == STUCK;
+}
+
+static void set_sizes(const struct variant *v)
+{
+	victim_mib = v->where == TWO ? ONE_OF_TWO_MIB : VICTIM_MIB;
+	neighbour_mib = v->where == TWO ? FOR_TWO_MIB : NEIGHBOUR_MIB;
+	if (v->where != GLOBAL)
+		return;
+	victim_mib = meminfo_kib("MemAvailable") / KIB_PER_MIB / 10 * 8;
+	neighbour_mib = victim_mib / 2;
 }
 
 static void make_groups(struct scene *s)
 {
+	if (s->v->where == GLOBAL)
+		return;
 	s->top = cg_new("needless");
 	cg_limit_mib(s->top, LIMIT_MIB);
 	if (s->v->where == TOGETHER) {
@@ -227,18 +248,23 @@ static void stop_hogs(struct scene *s)
 static void scene_begin(struct scene *s, const struct variant *v)
 {
 	*s = (struct scene){ .v = v };
+	set_sizes(v);
 	make_groups(s);
 	s->bystander = victim_new(&(struct victim_how){
 		.name = "v_bystander", .cg = s->neighbour_cg, .setup = neighbour_setup,
 		.arg = (void *)(size_t)BYSTANDER_MIB });
 	if (v->where == GROUP)
 		s->mate = victim_new(&(struct victim_how){ .name = "v_mate", .cg = s->victim_cg, .mib = 4 });
+	if (v->where == TWO)
+		s->mate = victim_new(&(struct victim_how){
+			.name = "v_mate", .cg = s->victim_cg, .oom_score_adj = 400, .setup = victim_setup,
+			.arg = (void *)v, .stuck = STUCK_D });
 	s->victim = victim_new(&(struct victim_how){
 		.name = "v_victim", .cg = s->victim_cg, .oom_score_adj = 500, .setup = victim_setup,
 		.arg = (void *)v, .stuck = is_held(v) ? STUCK_D : STUCK_NOT });
 	s->neighbour = victim_new(&(struct victim_how){
 		.name = "v_neighbour", .cg = s->neighbour_cg, .run = victim_eat_some,
-		.arg = (void *)(NEIGHBOUR_MIB * MIB) });
+		.arg = (void *)(neighbour_mib * MIB) });
 	if (v->slow == QUOTA && cg_set(s->victim_cg, "cpu.max", "3000 100000"))
 		bail("%s: no cpu.max", s->victim_cg->path);
 	if (v->slow == BUSY)
@@ -262,7 +288,8 @@ static void scene_end(struct scene *s)
 		cg_remove(s->neighbour_cg);
 		cg_remove(s->victim_cg);
 	}
-	cg_remove(s->top);
+	if (s->top)
+		cg_remove(s->top);
 }
 
 static bool is_killed(const struct victim *v)
@@ -272,7 +299,8 @@ static bool is_killed(const struct victim *v)
 
 static bool is_decided(const struct scene *s)
 {
-	return s->neighbour->sh->word[0] || is_killed(s->neighbour);
+	return s->neighbour->sh->word[0] || is_killed(s->neighbour) ||
+	       (s->v->slow == STUCK && is_killed(s->bystander));
 }
 
 static struct outcome run(const struct variant *v)
@@ -288,7 +316,7 @@ static struct outcome run(const struct variant *v)
 	if (!WAIT_UNTIL(is_killed(s.victim) || is_decided(&s), PATIENCE_MS))
 		bail("nothing happens");
 	o.killed = is_killed(s.victim);
-	if (is_held(v)) {
+	if (v->slow == HOLD || v->slow == BRIEF) {
 		sleep_ms(v->slow == HOLD ? HOLD_MS : BRIEF_MS);
 		mrt_release(mrt());
 	}
@@ -317,7 +345,14 @@ static void try_variant(const struct variant *v)
 	diag("%s: stock: %d needless, %lld ms; memrescue: %d needless, %lld ms, %ld put off", name,
 	     stock.needless, stock.us / 1000, with.needless, with.us / 1000, with.put_off);
 	ok(stock.killed && with.killed, "%s: the victim is killed", name);
-	is_eq(with.needless, 0, "%s: nobody else is", name);
+	if (v->slow != STUCK || !stock.needless) {
+		is_eq(with.needless, 0, "%s: nobody else is", name);
+		return;
+	}
+	/* Somebody has to be, or has room in what memrescue has given back. */
+	is_le(with.us, 3 * stock.us / 2, "%s: nobody has to wait for longer than on the stock kernel", name);
+	if (with.needless)
+		is_ge(with.us, STOCK_DELAY_US, "%s: nor is anybody killed earlier", name);
 }
 
 int main(int argc, char **argv)
