@@ -192,7 +192,7 @@ static const char *why_failed(const struct memrescue_hook *hook)
 	if (hook->kind != HOOK_FTRACE)
 		return NULL;
 	if (hook->err == -EBUSY)
-		return "somebody else, such as a live patch, has another function executed in its place";
+		return "somebody else (a live patch?) has a function in its place";
 	if (hook->err == -EOPNOTSUPP)
 		return "not for this processor, or without CONFIG_DYNAMIC_FTRACE_WITH_REGS";
 	return NULL;

@@ -80,5 +80,7 @@ bool memrescue_may_hide(const struct victim *v)
 		return memrescue_hide_due(age_ms,
 					  rwsem_is_locked(&v->mm->mmap_lock),
 					  false) || has_little(v);
-	return is_stuck(v) && memrescue_hide_due(age_ms, false, true);
+	/* Later if the administrator wants so. */
+	return is_stuck(v) && memrescue_hide_due(age_ms, false, true) &&
+	       age_ms >= READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
 }

@@ -14,6 +14,7 @@
 #include <linux/nodemask.h>
 #include <linux/slab.h>
 #include "compat/fault.h"
+#include "compat/ksym.h"
 #include "compat/mm.h"
 #include "reaper/little.h"
 #include "reaper/oom_victims.h"
@@ -82,6 +83,12 @@ static int alloc_queues(struct reaper *r)
 	return 0;
 }
 
+/*
+ * Without the locks of VMAs memrescue can do no more for a victim whose mmap_lock is
+ * held than the stock reaper: nobody waits for it for longer.
+ */
+#define STUCK_STOCK_MS	3000u
+
 /**
  * memrescue_reaper_init() - allocate everything that it will ever need
  * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
@@ -101,6 +108,7 @@ int memrescue_reaper_init(unsigned int records)
 		return -EINVAL;
 	}
 	spin_lock_init(&r->lock);
+	r->hide_next = jiffies;
 	INIT_LIST_HEAD(&r->active);
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
@@ -109,6 +117,8 @@ int memrescue_reaper_init(unsigned int records)
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
+	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
+		memrescue_reaper_knobs.stuck_report_ms = STUCK_STOCK_MS;
 	memrescue_reaper_knobs.max_workers =
 		min(num_online_cpus(), REAPER_MAX_WORKERS);
 	err = alloc_records(r, records);

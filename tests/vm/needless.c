@@ -34,7 +34,9 @@ static const char *const whats[] = { "anon", "shm", "memfd", "pgtables", "io_uri
 
 /* What makes the victim's exit slow. */
 enum slow { NONE, HOLD, BRIEF, BUSY, QUOTA, STUCK };
-static const char *const slows[] = { "", ", 600 ms in D state", ", 60 ms in D state", ", starved", ", throttled", ", stuck for good" };
+static const char *const slows[] = {
+	"", ", 600 ms in D state", ", 60 ms in D state", ", starved", ", throttled", ", stuck for good"
+};
 
 /*
  * All in one cgroup; the victim's cgroup is killed as a whole, and has two processes;
@@ -62,6 +64,7 @@ static const struct variant variants[] = {
 };
 
 static long victim_mib, neighbour_mib;
+static long needless_stock, needless_with;	/* in all cases */
 
 struct scene {
 	const struct variant *v;
@@ -212,7 +215,8 @@ static void make_groups(struct scene *s)
 	s->top = cg_new("needless");
 	cg_limit_mib(s->top, LIMIT_MIB);
 	if (s->v->where == TOGETHER) {
-		s->victim_cg = s->neighbour_cg = s->top;
+		s->victim_cg = s->top;
+		s->neighbour_cg = s->top;
 		return;
 	}
 	file_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
@@ -257,10 +261,10 @@ static void scene_begin(struct scene *s, const struct variant *v)
 		s->mate = victim_new(&(struct victim_how){ .name = "v_mate", .cg = s->victim_cg, .mib = 4 });
 	if (v->where == TWO)
 		s->mate = victim_new(&(struct victim_how){
-			.name = "v_mate", .cg = s->victim_cg, .oom_score_adj = 400, .setup = victim_setup,
+			.name = "v_mate", .cg = s->victim_cg, .oom_score_adj = 900, .setup = victim_setup,
 			.arg = (void *)v, .stuck = STUCK_D });
 	s->victim = victim_new(&(struct victim_how){
-		.name = "v_victim", .cg = s->victim_cg, .oom_score_adj = 500, .setup = victim_setup,
+		.name = "v_victim", .cg = s->victim_cg, .oom_score_adj = v->where == TWO ? 1000 : 500, .setup = victim_setup,
 		.arg = (void *)v, .stuck = is_held(v) ? STUCK_D : STUCK_NOT });
 	s->neighbour = victim_new(&(struct victim_how){
 		.name = "v_neighbour", .cg = s->neighbour_cg, .run = victim_eat_some,
@@ -345,6 +349,10 @@ static void try_variant(const struct variant *v)
 	diag("%s: stock: %d needless, %lld ms; memrescue: %d needless, %lld ms, %ld put off", name,
 	     stock.needless, stock.us / 1000, with.needless, with.us / 1000, with.put_off);
 	ok(stock.killed && with.killed, "%s: the victim is killed", name);
+	if (v->slow != STUCK) {
+		needless_stock += stock.needless;
+		needless_with += with.needless;
+	}
 	if (v->slow != STUCK || !stock.needless) {
 		is_eq(with.needless, 0, "%s: nobody else is", name);
 		return;
@@ -361,5 +369,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
 		if (argc < 2 || strstr(argv[1], whats[variants[i].what]))
 			try_variant(&variants[i]);
+	diag("SAMPLE case=needless mode=stock ms=%ld unit=kills", needless_stock);
+	diag("SAMPLE case=needless mode=memrescue ms=%ld unit=kills", needless_with);
 	return done();
 }
