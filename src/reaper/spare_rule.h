@@ -85,8 +85,8 @@ static inline bool memrescue_spare_allowed(struct spare_reason *reasons,
 #define SPARE_KERNEL_MS		3000u
 
 /*
- * Nobody is waited for that was marked so long ago, but for one whose cgroup has less
- * and less charged.
+ * Nobody is waited for that was marked so long ago, but for one that is seen to exit, or
+ * whose cgroup has less and less charged.
  */
 #define SPARE_TOTAL_MS		5000u
 #define SPARE_FALLS_MS		15000u
@@ -170,6 +170,17 @@ static inline bool memrescue_spare_rest(const struct spare_exit *e, u64 now_ms)
 	       memrescue_spare_within(e->moved_ms, now_ms, SPARE_REST_MS);
 }
 
+/* It takes long, but gets on: a group that has little CPU time, for instance. */
+static inline bool memrescue_spare_late(const struct spare_exit *e,
+					const struct spare_look *look,
+					u64 age_ms, u64 now_ms)
+{
+	u64 last_ms = look->exits ? e->moved_ms : e->fell_ms;
+
+	return !look->little && last_ms && age_ms < SPARE_FALLS_MS &&
+	       memrescue_spare_within(last_ms, now_ms, SPARE_MS);
+}
+
 /**
  * memrescue_spare_comes() - is there something of that victim to wait for?
  * @e: what is remembered of its exit
@@ -187,8 +198,7 @@ static inline bool memrescue_spare_comes(struct spare_exit *e,
 {
 	memrescue_spare_note(e, look, now_ms);
 	if (age_ms >= SPARE_TOTAL_MS)
-		return !look->little && e->fell_ms && age_ms < SPARE_FALLS_MS &&
-		       memrescue_spare_within(e->fell_ms, now_ms, SPARE_STALL_MS);
+		return memrescue_spare_late(e, look, age_ms, now_ms);
 	if (blind && !look->hidden && !look->ended && age_ms < SPARE_KERNEL_MS)
 		return true;
 	if (look->little)

@@ -492,7 +492,7 @@ static void test_spare_exit(void **unused)
 		{ { .hidden = true, .charge = -1 }, false, 2100, 0 },
 		{ { .hidden = true, .charge = -1 }, true, 2100, 0 },
 		/* It exits, and gets on, or not. */
-		{ { .hidden = true, .exits = true, .charge = -1 }, true, 100, SPARE_TOTAL_MS - 100 },
+		{ { .hidden = true, .exits = true, .charge = -1 }, true, 100, SPARE_FALLS_MS - 100 },
 		{ { .hidden = true, .exits = true, .charge = -1 }, false, 100, SPARE_STALL_MS },
 		{ { .hidden = true, .mm_there = true, .charge = -1 }, false, 100, SPARE_MS },
 		{ { .hidden = true, .runs = true, .charge = -1 }, false, 100, SPARE_TOTAL_MS - 100 },
@@ -525,7 +525,7 @@ static void test_spare_falls(void **unused)
 	memset(&e, 0, sizeof(e));
 	for (age = 100; comes(&e, look, age); age += 100)
 		look.charge ^= SPARE_CHARGE;
-	assert_true(age <= SPARE_TOTAL_MS + SPARE_STALL_MS);
+	assert_true(age <= SPARE_TOTAL_MS + SPARE_MS);
 }
 
 static void test_little(void **unused)
