@@ -104,7 +104,7 @@ static void bind_kprobes_off(unsigned long addr)
 }
 #endif
 
-#ifdef CONFIG_DYNAMIC_FTRACE
+#ifdef CONFIG_KPROBES_ON_FTRACE
 /* kernel/trace/ftrace.c: the sysctl kernel.ftrace_enabled; NULL: not found. */
 static const int *found_ftrace_on;
 
@@ -173,7 +173,7 @@ static struct ksym ksyms[KSYM_COUNT] = {
 	[KSYM_FTRACE_ON] = {
 		.name = "ftrace_enabled",
 		.loss = "hooks are shown as active also while ftrace is turned off (sysctl)",
-#ifdef CONFIG_DYNAMIC_FTRACE
+#ifdef CONFIG_KPROBES_ON_FTRACE
 		.bind = bind_ftrace_on,
 #endif
 	},
@@ -351,32 +351,9 @@ const char *memrescue_kprobes_off(bool ftrace)
 {
 	if (found_kprobes_off && READ_ONCE(*found_kprobes_off))
 		return "kprobes are turned off (kprobes/enabled in debugfs)";
-	return ftrace ? memrescue_ftrace_off() : NULL;
-}
-
-/**
- * memrescue_ftrace_off() - are callbacks of ftrace registered, but not called?
- *
- * Context: any, after memrescue_ksym_init().
- * Return: why not, in words; NULL if they are, as far as is known.
- */
-const char *memrescue_ftrace_off(void)
-{
-#ifdef CONFIG_DYNAMIC_FTRACE
-	if (found_ftrace_on && !READ_ONCE(*found_ftrace_on))
+#ifdef CONFIG_KPROBES_ON_FTRACE
+	if (ftrace && found_ftrace_on && !READ_ONCE(*found_ftrace_on))
 		return "ftrace is turned off (sysctl kernel.ftrace_enabled, or after a fault)";
 #endif
 	return NULL;
-}
-
-/**
- * memrescue_ksym_find() - the address of a function that is not called
- * @name: its name
- *
- * Context: process context, after memrescue_ksym_init().
- * Return: 0 if it is not found.
- */
-unsigned long memrescue_ksym_find(const char *name)
-{
-	return static_call(memrescue_lookup)(name);
 }

@@ -76,8 +76,6 @@ ssize_t memrescue_ksym_table(char *buf, size_t size);
 bool memrescue_oom_trylock(void);
 void memrescue_oom_unlock(void);
 void memrescue_oom_wait(void);
-unsigned long memrescue_ksym_find(const char *name);
 const char *memrescue_kprobes_off(bool ftrace);
-const char *memrescue_ftrace_off(void);
 
 #endif

@@ -36,8 +36,9 @@ static inline void compat_regs_return(struct pt_regs *regs, unsigned long value)
 }
 
 /*
- * For a callback of ftrace, which does not take over the stack pointer: another
- * function is executed in its place, with its arguments.
+ * Where the handler is called by ftrace, which does not take over the stack pointer:
+ * another function is executed in its place, with its arguments. The handler has to
+ * return 1 afterwards.
  */
 static inline void compat_regs_divert(struct pt_regs *regs, unsigned long to)
 {

@@ -90,23 +90,6 @@ static int attach_kprobe(struct memrescue_hook *hook)
 	return err;
 }
 
-static int attach_ftrace(struct memrescue_hook *hook)
-{
-	unsigned long ip;
-
-	if (!COMPAT_FTRACE_CAN_DIVERT)
-		return -EOPNOTSUPP;
-	ip = memrescue_ksym_find(hook->target);
-	return ip ? memrescue_ftrace_attach(&hook->ftrace, ip) : -ENOENT;
-}
-
-/* Without memory ftrace may not be able to forget the function: it is tried again. */
-static void detach_ftrace(struct memrescue_hook *hook)
-{
-	while (memrescue_ftrace_detach(&hook->ftrace))
-		msleep(DETACH_RETRY_MS);
-}
-
 /*
  * An instance for a call whose return need not be seen is put back by the
  * handler. While unregister_kretprobe() is at work it is freed instead, with
@@ -154,8 +137,6 @@ static void detach_one(struct memrescue_hook *hook)
 	if (hook->kind == HOOK_TRACEPOINT)
 		tracepoint_probe_unregister(hook->tracepoint, hook->callback,
 					    hook);
-	else if (hook->kind == HOOK_FTRACE)
-		detach_ftrace(hook);
 	else
 		detach_kprobe(hook);
 	hook->attached = false;
@@ -171,8 +152,6 @@ static int register_kind(struct memrescue_hook *hook)
 		return err;
 	if (hook->kind == HOOK_TRACEPOINT)
 		return attach_tracepoint(hook);
-	if (hook->kind == HOOK_FTRACE)
-		return attach_ftrace(hook);
 	return attach_kprobe(hook);
 }
 
@@ -181,38 +160,22 @@ static const char *why_disarmed(struct memrescue_hook *hook)
 {
 	if (!hook->attached || hook->kind == HOOK_TRACEPOINT)
 		return NULL;
-	if (hook->kind == HOOK_FTRACE)
-		return memrescue_ftrace_off();
 	return memrescue_kprobes_off(kprobe_ftrace(probe_of(hook)));
-}
-
-/* Why it could not be attached, in words; NULL: the error says it. */
-static const char *why_failed(const struct memrescue_hook *hook)
-{
-	if (hook->kind != HOOK_FTRACE)
-		return NULL;
-	if (hook->err == -EBUSY)
-		return "somebody else (a live patch?) has a function in its place";
-	if (hook->err == -EOPNOTSUPP)
-		return "not for this processor, or without CONFIG_DYNAMIC_FTRACE_WITH_REGS";
-	return NULL;
 }
 
 static void attach_one(struct memrescue_hook *hook)
 {
-	const char *why, *disarmed;
+	const char *why = NULL, *disarmed;
 
 	/* Once it has been checked, it may be refuted at any time. */
 	WRITE_ONCE(hook->why, NULL);
 	hook->err = register_kind(hook);
 	hook->attached = !hook->err;
 	disarmed = why_disarmed(hook);
-	why = why_failed(hook);
 	if (hook->attached && hook->check)
 		why = hook->check(hook);
-	if (why)
+	if (why) {
 		WRITE_ONCE(hook->why, why);
-	if (why && hook->attached) {
 		detach_one(hook);
 		hook->err = -EPROTO;
 	}
@@ -351,7 +314,6 @@ static const char *const kinds[] = {
 	[HOOK_TRACEPOINT] = "tracepoint",
 	[HOOK_KPROBE] = "kprobe",
 	[HOOK_KRETPROBE] = "kretprobe",
-	[HOOK_FTRACE] = "ftrace",
 };
 
 static const char *const parts[] = {

@@ -21,7 +21,6 @@
 #include <linux/nodemask.h>
 #include <linux/tracepoint.h>
 #include <linux/types.h>
-#include "compat/ftrace.h"
 
 struct oom_control;
 struct task_struct;
@@ -60,11 +59,10 @@ struct memrescue_rescue_sink {
 	struct page *(*atomic)(gfp_t gfp, const nodemask_t *nodes, bool frozen);
 };
 
-/* A hook is one of four kinds. */
+/* A hook is one of three kinds. */
 #define HOOK_TRACEPOINT	0u
 #define HOOK_KPROBE	1u
 #define HOOK_KRETPROBE	2u
-#define HOOK_FTRACE	3u	/* another function may be executed in its place */
 
 /* Hooks of one part are attached together. */
 #define HOOK_PART_REAPER	0u
@@ -80,7 +78,7 @@ struct memrescue_rescue_sink {
  * @clone: the function's name where the compiler changed it; NULL: none. It is
  *	tried first
  * @loss: what is lost without it
- * @kind: HOOK_TRACEPOINT, HOOK_KPROBE, HOOK_KRETPROBE or HOOK_FTRACE
+ * @kind: HOOK_TRACEPOINT, HOOK_KPROBE or HOOK_KRETPROBE
  * @part: HOOK_PART_*
  * @callback: of a tracepoint, of the type that this kernel has
  * @pre: of a kprobe
@@ -95,7 +93,6 @@ struct memrescue_rescue_sink {
  * @tracepoint: where @callback is attached
  * @probe: the kprobe
  * @ret: the kretprobe
- * @ftrace: with its handler
  * @attached: it calls back
  * @err: why not, negative errno; 0 when not tried. -EPROTO: the kernel is not
  *	as it was expected. Both protected by hook.c's mutex
@@ -122,7 +119,6 @@ struct memrescue_hook {
 	struct tracepoint *tracepoint;
 	struct kprobe probe;
 	struct kretprobe ret;
-	struct compat_ftrace ftrace;
 	bool attached;
 	int err;
 	const char *why;

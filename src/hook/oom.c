@@ -20,7 +20,6 @@
 #include <trace/events/oom.h>
 #include "memrescue_config.h"
 #include "compat/fault.h"
-#include "compat/ftrace.h"
 #include "compat/ksym.h"
 #include "compat/regs.h"
 #include "hook/hook.h"
@@ -58,8 +57,8 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 /*
  * In place of oom_kill_process(): the one chosen is not killed. Its caller goes on as
  * if there had been a victim to wait for. As the function does, it drops the
- * reference to the one chosen. Where ftrace gives somebody else (a BPF program) the
- * last word on where callers go, this is not called, and the function is.
+ * reference to the one chosen. Where somebody else (a live patch, a BPF program) has
+ * the last word on where callers go, this is not called, and the function is.
  *
  * Context: oom_lock held from before the call until after the return.
  */
@@ -71,26 +70,33 @@ static void spare_chosen(struct oom_control *oc, const char *message)
 	put_task_struct(oc->chosen);
 }
 
-static void on_oom_kill(struct compat_ftrace *f, struct pt_regs *regs)
+static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct memrescue_hook *hook =
-		container_of(f, struct memrescue_hook, ftrace);
+		container_of(probe, struct memrescue_hook, probe);
 	struct oom_control *oc =
 		(struct oom_control *)regs_get_kernel_argument(regs, 0);
 
 	/* It may come before check_oom_kill(). */
-	if (!COMPAT_FTRACE_CAN_DIVERT || !memrescue_ksym_has(KSYM_OOM_LOCK))
-		return;
+	if (!COMPAT_REGS_CAN_RETURN || !kprobe_ftrace(probe) ||
+	    !memrescue_ksym_has(KSYM_OOM_LOCK))
+		return 0;
 	/* All of its callers have it there: it is what it is taken for. */
 	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))
-		return;
+		return 0;
 	compat_regs_divert(regs, (unsigned long)spare_chosen);
+	return 1;
 }
 
 static const char *check_oom_kill(struct memrescue_hook *hook)
 {
-	return memrescue_ksym_has(KSYM_OOM_LOCK) ? NULL :
-	       "oom_lock was not found";
+	if (!COMPAT_REGS_CAN_RETURN)
+		return "not for this processor";
+	if (!kprobe_ftrace(&hook->probe))
+		return "the kprobe is not by ftrace";
+	if (!memrescue_ksym_has(KSYM_OOM_LOCK))
+		return "oom_lock was not found";
+	return NULL;
 }
 
 static void __maybe_unused check_prototypes(void)
@@ -119,9 +125,9 @@ struct memrescue_hook memrescue_hook_queue_reaper = {
 struct memrescue_hook memrescue_hook_oom_kill = {
 	.name = "oom_kill",
 	.target = "oom_kill_process",
-	.kind = HOOK_FTRACE,
+	.kind = HOOK_KPROBE,
 	.part = HOOK_PART_SPARE,
-	.ftrace.handler = on_oom_kill,
+	.pre = on_oom_kill,
 	.check = check_oom_kill,
 	.gone = memrescue_oom_wait,
 	.loss = "another one may be killed just when a victim's memory comes back",

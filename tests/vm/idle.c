@@ -2,7 +2,7 @@
 /*
  * On a machine that is not in trouble no hook fires: the counters of all hooks
  * stand still while processes fork, execute, fault, map, do I/O, send signals
- * and end. No function is traced but those that have memrescue's hooks.
+ * and end. No function is traced but those that have memrescue's kprobes.
  */
 #include "load.h"
 
@@ -114,7 +114,7 @@ static void check_kprobes(const struct mr_row *rows, int n)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		expected += strstr(rows[i].kind, "probe") && !strcmp(rows[i].state, "active");
+		expected += strcmp(rows[i].kind, "tracepoint") && !strcmp(rows[i].state, "active");
 	while (fgets(line, sizeof(line), f)) {
 		diag("%s", line);
 		found++;

@@ -177,7 +177,7 @@ static void check_tables(void)
 	for (int i = 0; i < n; i++)
 		good += rows[i].target[0] && rows[i].part[0] &&
 			(!strcmp(rows[i].kind, "tracepoint") || !strcmp(rows[i].kind, "kprobe") ||
-			 !strcmp(rows[i].kind, "kretprobe") || !strcmp(rows[i].kind, "ftrace")) &&
+			 !strcmp(rows[i].kind, "kretprobe")) &&
 			(!strcmp(rows[i].need, "needed") || !strcmp(rows[i].need, "optional")) && rows[i].state[0] &&
 			rows[i].hits >= 0 && rows[i].missed >= 0;
 	ok(n >= 3 && good == n, "hooks: every row has its columns");

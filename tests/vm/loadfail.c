@@ -460,11 +460,9 @@ static void disarmed(const char *what, const char *why)
 {
 	long hits = hook_row("queue_oom_reaper")->hits;
 
-	/* That of oom_kill_process() is by ftrace, and no kprobe. */
-	ok(hook_is("queue_oom_reaper", "disarmed") &&
-	   hook_is("oom_kill_process", strcmp(what, "ftrace") ? "active" : "disarmed"),
-	   "without %s: the table says which hooks are disarmed", what);
-	ok(strstr(hook_row("queue_oom_reaper")->loss, why), "without %s: and why", what);
+	ok(hook_is("queue_oom_reaper", "disarmed") && hook_is("oom_kill_process", "disarmed"),
+	   "without %s: the table says that these hooks are disarmed", what);
+	ok(strstr(hook_row("oom_kill_process")->loss, why), "without %s: and why", what);
 	ok(hook_is("mark_victim", "active") && hook_is("signal_generate", "active"),
 	   "without %s: tracepoints are still active", what);
 	lose_nothing(what);
@@ -530,28 +528,6 @@ static void check_ftrace_off(void)
 	unload("nothing");
 }
 
-/* Somebody else has a say in where that function goes on; and the other way round. */
-static void check_taken(void)
-{
-	const char *what = "oom_kill_process, which somebody else has";
-
-	is_eq(ioctl(mrt(), MRT_TAKE_OOM_KILL, 1), 0, "somebody has oom_kill_process");
-	is_eq(load_failing(""), 0, "without %s: it can be loaded", what);
-	ok(hook_is("oom_kill_process", "failed(-16)") &&
-	   strstr(hook_row("oom_kill_process")->loss, "; why: somebody else"), "without %s: the table says so, and why", what);
-	ok(log_find("memrescue: hook oom_kill (oom_kill_process) is off (-16: somebody else"), "without %s: and the log", what);
-	lose_nothing(what);
-	ioctl(mrt(), MRT_TAKE_OOM_KILL, 0);
-	knob_set("enabled", "0");
-	knob_set("enabled", "1");
-	ok(hook_is("oom_kill_process", "active") && !strstr(hook_row("oom_kill_process")->loss, "; why: "),
-	   "when nobody else has it any more, it is active");
-	ok(ioctl(mrt(), MRT_TAKE_OOM_KILL, 1) < 0, "and nobody else can have it");
-	unload("nothing");
-	is_eq(ioctl(mrt(), MRT_TAKE_OOM_KILL, 1), 0, "until memrescue is unloaded");
-	ioctl(mrt(), MRT_TAKE_OOM_KILL, 0);
-}
-
 int main(void)
 {
 	if (module_loaded("memrescue") && mr_unload())
@@ -568,6 +544,5 @@ int main(void)
 	check_one_hook();
 	check_kprobes_off();
 	check_ftrace_off();
-	check_taken();
 	return done();
 }

@@ -29,7 +29,6 @@
 #include "alloc.h"
 #include "memrescue_test.h"
 #include "slowpath.h"
-#include "taken.h"
 
 #define MRT_PFN_ORDER	4
 
@@ -505,8 +504,6 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_slowpath_watch(arg);
 	case MRT_SLOWPATH_CALLS:
 		return mrt_slowpath_calls();
-	case MRT_TAKE_OOM_KILL:
-		return mrt_take_oom_kill(arg);
 	}
 
 	mutex_lock(&f->lock);
@@ -540,7 +537,6 @@ static void __exit mrt_exit(void)
 {
 	misc_deregister(&mrt_misc);
 	mrt_slowpath_watch(0);
-	mrt_take_oom_kill(0);
 }
 module_exit(mrt_exit);
 

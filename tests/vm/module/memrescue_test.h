@@ -148,12 +148,6 @@ struct mrt_alloc {
 #define MRT_SLOWPATH_CALLS	_IO('m', 15)
 
 /*
- * 1: a kprobe that may change where oom_kill_process() goes on, as a live patch may,
- * and does not; 0: no more.
- */
-#define MRT_TAKE_OOM_KILL	_IO('m', 17)
-
-/*
  * The caller holds the mmap_lock of the process with that pid for reading, as
  * soon as it can have it, for a minute or until MRT_RELEASE. So its exit has to
  * wait before it frees page tables.
