@@ -34,6 +34,19 @@ static inline bool compat_memcg_has_room(struct mem_cgroup *memcg,
 	       READ_ONCE(memcg->memory.max);
 }
 
+/*
+ * What is charged to a task's cgroup, or below it, pages. Also to that of one that
+ * has ended. False: it has none but the root, for which nothing is counted.
+ */
+static inline bool compat_memcg_charge(struct task_struct *task,
+				       unsigned long *pages)
+{
+	struct mem_cgroup *own = mem_cgroup_from_task(task);
+
+	*pages = own ? page_counter_read(&own->memory) : 0;
+	return own && own->css.parent;
+}
+
 /* Tells it from all others, also from those that are no more. */
 static inline u64 compat_memcg_serial(struct mem_cgroup *memcg)
 {
@@ -49,6 +62,13 @@ static inline bool compat_memcg_has(struct mem_cgroup *memcg,
 static inline bool compat_memcg_has_room(struct mem_cgroup *memcg,
 					 unsigned int order)
 {
+	return false;
+}
+
+static inline bool compat_memcg_charge(struct task_struct *task,
+				       unsigned long *pages)
+{
+	*pages = 0;
 	return false;
 }
 

@@ -71,4 +71,24 @@ static inline bool compat_dumps_core(struct signal_struct *sig,
 #endif
 }
 
+/* The same, where the mm is not known: what the process itself says of it. */
+static inline bool compat_signal_dumps(struct signal_struct *sig)
+{
+#ifdef HAVE_SIGNAL_GROUP_COREDUMP
+	return READ_ONCE(sig->flags) & SIGNAL_GROUP_COREDUMP;
+#else
+	return READ_ONCE(sig->core_state);
+#endif
+}
+
+/* Has the thread used an io_uring? Its context goes when the thread is freed. */
+static inline bool compat_task_has_uring(struct task_struct *task)
+{
+#ifdef CONFIG_IO_URING
+	return READ_ONCE(task->io_uring);
+#else
+	return false;
+#endif
+}
+
 #endif

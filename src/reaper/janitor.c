@@ -101,11 +101,9 @@ static void report_stuck(struct victim *v)
 	trace_victim_stuck(v->pid, memrescue_waited_ms(v) * USEC_PER_MSEC);
 	print_stuck(v, thread, returned);
 	/*
-	 * Let the OOM killer choose the next one, and go on trying. The stack
-	 * may take long to print: nobody waits for it.
+	 * The OOM killer chooses the next one when it would on the stock kernel,
+	 * which see hide_due(). The stack may take long to print: nobody waits.
 	 */
-	if (oom)
-		compat_mm_flag_set(v->mm, MMF_OOM_SKIP);
 	sched_show_task(thread);
 	put_task_struct(thread);
 	if (oom && !returned &&
@@ -164,13 +162,11 @@ static unsigned int chore_of_returned(const struct victim *v, bool crowded)
 	 */
 	if (v->log && (v->oom || !crowded || !is_gone(v)))
 		return CHORE_LOG;
-	/* Its record is needed until a worker has done that. */
-	if (v->hide)
-		return CHORE_NONE;
 	if (is_gone(v))
 		return CHORE_EXITED;
+	/* Its record is needed until a worker has hidden it. */
 	if (v->reported)
-		return CHORE_DROP;
+		return v->hide ? CHORE_NONE : CHORE_DROP;
 	return is_overdue(v) ? CHORE_REPORT : CHORE_NONE;
 }
 

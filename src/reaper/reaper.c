@@ -14,7 +14,10 @@
 #include <linux/nodemask.h>
 #include <linux/slab.h>
 #include "compat/fault.h"
+#include "compat/ksym.h"
 #include "compat/mm.h"
+#include "reaper/little.h"
+#include "reaper/oom_victims.h"
 #include "reaper/trace.h"
 #include "reaper/victim.h"
 
@@ -98,6 +101,12 @@ static int alloc_queues(struct reaper *r)
 	return -ENOMEM;
 }
 
+/*
+ * Without the locks of VMAs memrescue can do no more for a victim whose mmap_lock is
+ * held than the stock reaper: nobody waits for it for longer.
+ */
+#define STUCK_STOCK_MS	3000u
+
 /**
  * memrescue_reaper_init() - allocate everything that it will ever need
  * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
@@ -117,6 +126,7 @@ int memrescue_reaper_init(unsigned int records)
 		return -EINVAL;
 	}
 	spin_lock_init(&r->lock);
+	r->hide_next = jiffies;
 	INIT_LIST_HEAD(&r->active);
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
@@ -127,6 +137,8 @@ int memrescue_reaper_init(unsigned int records)
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
+	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
+		memrescue_reaper_knobs.stuck_report_ms = STUCK_STOCK_MS;
 	memrescue_reaper_knobs.max_workers =
 		min(num_online_cpus(), REAPER_MAX_WORKERS);
 	err = alloc_records(r, records);
@@ -180,13 +192,15 @@ static bool drop_first(struct reaper *r)
 		return false;
 	if (v->state == VICTIM_RETURNED && v->log)
 		memrescue_log_victim(v);
-	if (v->state != VICTIM_RETURNED || v->give_back)
-		memrescue_give_back(v);
 	if (v->hide) {
 		spin_lock(&r->lock);
-		memrescue_hide(v);
+		if (memrescue_may_hide(v))
+			memrescue_hide(v);
 		spin_unlock(&r->lock);
 	}
+	/* The kernel's reaper hides it when it is time. */
+	if (v->state != VICTIM_RETURNED || v->give_back || v->hide)
+		memrescue_give_back(v);
 	memrescue_record_free(v);
 	return true;
 }
@@ -219,6 +233,7 @@ void memrescue_reaper_stop(void)
 	memrescue_record_take_incoming();
 	while (drop_first(r))
 		cond_resched();
+	memrescue_oom_victims_clear();
 }
 
 /**

@@ -17,6 +17,7 @@
 #include <linux/uidgid.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
+#include "reaper/oom_victims.h"
 #include "reaper/settle_rule.h"
 #include "reaper/trace.h"
 #include "reaper/victim.h"
@@ -167,7 +168,9 @@ bool memrescue_record_claim(struct task_struct *task, unsigned int reason)
 	v->oom = oom;
 	if (oom) {
 		v->mm = task->signal->oom_mm;
+		v->oom_ns = v->marked_ns;
 		mmgrab(v->mm);
+		memrescue_oom_victims_add(task, v->mm);
 		if (claim_mm(v->mm)) {
 			get_task_struct(task);
 			v->claimed = task;
@@ -297,8 +300,10 @@ static void describe(struct victim *v)
 	 * The OOM killer sends SIGKILL and marks while it holds the lock that
 	 * grab_mm() takes: by now it is known whether it was the killer.
 	 */
-	if (READ_ONCE(v->task->signal->oom_mm) == v->mm)
+	if (!v->oom && READ_ONCE(v->task->signal->oom_mm) == v->mm) {
 		v->oom = true;
+		v->oom_ns = ktime_get_mono_fast_ns();
+	}
 	v->pid = task_tgid_nr(v->task);
 	v->adj = v->task->signal->oom_score_adj;
 	v->uid = from_kuid(&init_user_ns, task_uid(v->task));
@@ -355,8 +360,10 @@ static void merge(struct victim *into, struct victim *v)
 	if (!v->oom)
 		return;
 	/* Twice, if its SIGKILL is seen as well; the mark's record is claimed. */
-	if (!into->oom)
+	if (!into->oom) {
 		into->reported = false;
+		into->oom_ns = v->oom_ns;
+	}
 	into->oom = true;
 	into->next = jiffies;
 	if (into->state == VICTIM_SETTLING)

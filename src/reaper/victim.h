@@ -50,6 +50,7 @@
  * @link: in reaper.active
  * @state: VICTIM_*
  * @oom: marked by the OOM killer, not only killed
+ * @oom_ns: when it was marked by the OOM killer, monotonic ns
  * @next: jiffies of the next try
  * @attempts: tries without success
  * @workers: workers that are busy with it
@@ -87,6 +88,7 @@ struct victim {
 	struct mm_struct *mm;
 	struct task_struct *claimed;
 	u64 marked_ns;
+	u64 oom_ns;
 	u64 stopped_ns;
 	u64 blocked_ns;
 	u64 begin_ns;
@@ -153,14 +155,15 @@ struct reaper_worker {
 
 /**
  * struct reaper - the one reaper
- * @lock: protects @active, @busy, @at_work, @workers_used, @to_hide, the fields
- *	of the records, and the arming of @janitor and @retry
+ * @lock: protects @active, @busy, @at_work, @workers_used, @to_hide,
+ *	@hide_next, the fields of the records, and the arming of @janitor and @retry
  * @active: records that were adopted or wait for it
  * @busy: one bit for each worker that runs
  * @at_work: one bit for each of them that has a victim
  * @incoming: records that hooks filled; lock-free
  * @used: one bit for each record that is not free; lock-free
  * @to_hide: there may be victims to hide
+ * @hide_next: not before that is it asked whether they may be, jiffies
  * @running: hooks may claim records, work items may queue each other
  * @new: records that were claimed for killed ones and not looked at yet
  * @wq: where the workers for victims of the OOM killer run
@@ -184,6 +187,7 @@ struct reaper {
 	struct victim *records;
 	unsigned int nr_records;
 	bool to_hide;
+	unsigned long hide_next;
 	bool running;
 	atomic_t new;
 	struct mm_struct *giving;

@@ -14,6 +14,8 @@
 #include <linux/timekeeping.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
+#include "reaper/little.h"
+#include "reaper/oom_victims.h"
 #include "reaper/order.h"
 #include "reaper/settle_rule.h"
 #include "reaper/trace.h"
@@ -26,13 +28,8 @@
 #define RETRY_MIN_MS	16u
 #define RETRY_MAX_MS	256u
 
-/*
- * What of a victim may be left for its exit: this part, within these bounds (1
- * and 32 MiB).
- */
-#define LITTLE_PART	64u
-#define LITTLE_MIN	((1ul << 20) >> PAGE_SHIFT)
-#define LITTLE_MAX	((32ul << 20) >> PAGE_SHIFT)
+/* How often it is asked whether victims may be hidden, or are over. */
+#define HIDE_MS		16u
 
 /**
  * memrescue_us_between() - time between two readings of the fast clock
@@ -234,7 +231,7 @@ void memrescue_hide(struct victim *v)
 }
 
 /**
- * memrescue_hide_later() - have a worker hide an OOM victim
+ * memrescue_hide_later() - have a worker hide an OOM victim when it may be
  * @v: an OOM victim, nothing of which is left to zap
  *
  * Whoever has found that there is no memory, and is about to choose a victim,
@@ -247,21 +244,41 @@ void memrescue_hide_later(struct victim *v)
 	lockdep_assert_held(&memrescue_reaper.lock);
 	v->hide = true;
 	memrescue_reaper.to_hide = true;
+	memrescue_reaper.hide_next = jiffies;
+}
+
+/* Context: reaper.lock held, and the OOM killer kept away. */
+static void hide_due(struct reaper *r)
+{
+	struct victim *v;
+
+	lockdep_assert_held(&r->lock);
+	r->to_hide = false;
+	list_for_each_entry(v, &r->active, link) {
+		/* A record that was not adopted is nobody's but its worker's. */
+		if (v->state == VICTIM_QUEUED || !v->oom ||
+		    (v->state == VICTIM_RETURNED && !v->hide))
+			continue;
+		if (compat_mm_flag(v->mm, MMF_OOM_SKIP) ||
+		    !atomic_read(&v->mm->mm_users) || memrescue_may_hide(v))
+			memrescue_hide(v);
+		r->to_hide |= v->hide;
+	}
 }
 
 /* With the OOM killer kept away; else arm_retry() has it tried again. */
 static void hide_all(struct reaper *r)
 {
-	struct victim *v;
-
-	if (!READ_ONCE(r->to_hide) || !memrescue_oom_trylock())
+	if (!memrescue_oom_victims_any() && !READ_ONCE(r->to_hide))
+		return;
+	if (time_before(jiffies, READ_ONCE(r->hide_next)) ||
+	    !memrescue_oom_trylock())
 		return;
 	spin_lock(&r->lock);
-	list_for_each_entry(v, &r->active, link)
-		if (v->hide)
-			memrescue_hide(v);
-	r->to_hide = false;
+	r->hide_next = jiffies + max(1ul, msecs_to_jiffies(HIDE_MS));
+	hide_due(r);
 	spin_unlock(&r->lock);
+	memrescue_oom_victims_sweep();
 	memrescue_oom_unlock();
 }
 
@@ -304,8 +321,7 @@ static void try_later(struct victim *v)
  */
 bool memrescue_has_spared(const struct victim *v)
 {
-	unsigned long little = clamp((v->rss_pages + v->swap_pages) / LITTLE_PART,
-				     LITTLE_MIN, LITTLE_MAX);
+	unsigned long little = memrescue_little_pages(v);
 
 	if (v->spared_copies > little &&
 	    compat_mm_counter(v->mm, MM_ANONPAGES) +
@@ -461,7 +477,9 @@ static void arm_retry(struct reaper *r)
 	struct victim *v;
 
 	delay[false] = MAX_SCHEDULE_TIMEOUT;
-	delay[true] = r->to_hide ? 1 : MAX_SCHEDULE_TIMEOUT;
+	delay[true] = MAX_SCHEDULE_TIMEOUT;
+	if (r->to_hide || memrescue_oom_victims_any())
+		delay[true] = time_after(r->hide_next, now) ? r->hide_next - now : 1;
 	list_for_each_entry(v, &r->active, link) {
 		if (v->workers || !is_open(v))
 			continue;

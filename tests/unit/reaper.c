@@ -14,6 +14,7 @@
 #include "reaper/order.h"
 #include "reaper/range.h"
 #include "reaper/robust_rule.h"
+#include "reaper/little_rule.h"
 #include "reaper/spare_rule.h"
 #include "reaper/state.h"
 
@@ -428,6 +429,107 @@ static void test_robust_wait_is_stocks(void **unused)
 	assert_true(memrescue_robust_expired(2000));
 }
 
+/* One that gets on in nothing. */
+static bool comes(struct spare_exit *e, struct spare_look look, u64 age_ms)
+{
+	return memrescue_spare_comes(e, &look, true, age_ms, 100000 + age_ms);
+}
+
+/* For how long is it waited for, asked about every millisecond? */
+static u64 waited(struct spare_look look, u64 from_ms, bool moves)
+{
+	struct spare_exit e = { 0 };
+	u64 age;
+
+	for (age = from_ms; age < 10 * SPARE_TOTAL_MS; age++) {
+		look.sum += moves;
+		if (!comes(&e, look, age))
+			break;
+	}
+	return age - from_ms;
+}
+
+static void test_spare_exit(void **unused)
+{
+	static const struct {
+		struct spare_look look;
+		bool moves;
+		u64 from_ms, ms;
+	} table[] = {
+		/* As long as the kernel would, if it saw it. */
+		{ { .charge = -1 }, false, 0, SPARE_KERNEL_MS },
+		/* Stuck for good, and hidden: as on the stock kernel. */
+		{ { .hidden = true, .charge = -1 }, false, 2100, 0 },
+		{ { .hidden = true, .charge = -1 }, true, 2100, 0 },
+		/* It exits, and gets on, or not. */
+		{ { .hidden = true, .exits = true, .charge = -1 }, true, 100, SPARE_FALLS_MS - 100 },
+		{ { .hidden = true, .exits = true, .charge = -1 }, false, 100, SPARE_STALL_MS },
+		{ { .hidden = true, .mm_there = true, .charge = -1 }, false, 100, SPARE_MS },
+		{ { .hidden = true, .runs = true, .charge = -1 }, false, 100, SPARE_TOTAL_MS - 100 },
+		/* What it had is back. */
+		{ { .hidden = true, .runs = true, .little = true, .charge = 1 }, true, 100, 0 },
+		/* It has ended. */
+		{ { .hidden = true, .ended = true, .charge = -1 }, false, 100, SPARE_REST_MS },
+		{ { .ended = true, .charge = -1 }, false, 100, SPARE_REST_MS },
+		{ { .hidden = true, .ended = true, .lags = true, .charge = -1 }, false, 100, SPARE_URING_MS },
+	};
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		assert_int_equal(waited(table[i].look, table[i].from_ms, table[i].moves), table[i].ms);
+}
+
+/* A victim whose cgroup gives back a little at a time is waited for longer, not for ever. */
+static void test_spare_falls(void **unused)
+{
+	struct spare_look look = { .hidden = true, .runs = true, .charge = (u64)1 << 40 };
+	struct spare_exit e = { 0 };
+	u64 age;
+
+	(void)unused;
+	for (age = 100; comes(&e, look, age); age += 100)
+		look.charge -= SPARE_CHARGE;
+	assert_int_equal(age, SPARE_FALLS_MS);
+	/* What others charge to it does not count, nor what they give back. */
+	memset(&e, 0, sizeof(e));
+	for (age = 100; comes(&e, look, age); age += 100)
+		look.charge ^= SPARE_CHARGE;
+	assert_true(age <= SPARE_TOTAL_MS + SPARE_MS);
+}
+
+static void test_little(void **unused)
+{
+	const u64 mib = 1 << 20;
+	struct little_left left = { .charged = mib, .is_charged = true };
+
+	(void)unused;
+	assert_int_equal(memrescue_little(0), mib);
+	assert_int_equal(memrescue_little(640 * mib), 10 * mib);
+	assert_int_equal(memrescue_little((u64)-1), 32 * mib);
+	assert_true(memrescue_is_little(&left, mib));
+	left.charged++;
+	assert_false(memrescue_is_little(&left, mib));
+	left = (struct little_left){ .is_charged = false };
+	assert_false(memrescue_is_little(&left, mib));
+	left = (struct little_left){ .is_charged = true, .mapped = mib / 4, .tables = mib / 4, .pinned = mib / 4,
+				     .stacks = mib / 4 };
+	assert_true(memrescue_is_little(&left, mib));
+	left.stacks++;
+	assert_false(memrescue_is_little(&left, mib));
+}
+
+/* Never before the stock kernel: 2 s, or 3 if it cannot have the lock. */
+static void test_hide_due(void **unused)
+{
+	(void)unused;
+	assert_false(memrescue_hide_due(2000, false, false));
+	assert_true(memrescue_hide_due(HIDE_DELAY_MS, false, false));
+	assert_false(memrescue_hide_due(3000, true, false));
+	assert_false(memrescue_hide_due(3000, false, true));
+	assert_true(memrescue_hide_due(HIDE_DELAY_MS + HIDE_TRIES_MS, true, true));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -449,6 +551,10 @@ int main(void)
 		cmocka_unit_test(test_others_to_find),
 		cmocka_unit_test(test_spare_bounded),
 		cmocka_unit_test(test_spare_each_by_itself),
+		cmocka_unit_test(test_spare_exit),
+		cmocka_unit_test(test_spare_falls),
+		cmocka_unit_test(test_little),
+		cmocka_unit_test(test_hide_due),
 		cmocka_unit_test(test_robust_aside_all),
 		cmocka_unit_test(test_robust_aside_cost),
 		cmocka_unit_test(test_robust_aside_twice),

@@ -192,11 +192,12 @@ static void check_tables(void)
 /* Just after the load. */
 static void check_defaults(void)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		long value;
 	} defaults[] = {
-		{ "enabled", 1 }, { "kill_min_kb", 32768 }, { "stuck_report_ms", 5000 }, { "stuck_panic", 0 },
+		{ "enabled", 1 }, { "kill_min_kb", 32768 }, { "stuck_panic", 0 },
+		{ "stuck_report_ms", kernel_has_vma_locks() ? 5000 : 3000 },
 		{ "parallel_min_kb", 131072 }, { "range_kb", 32768 },
 	};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -21,7 +21,7 @@
 /* A kill is put off for 1 s at most: if the test itself takes half of that, nobody is to blame. */
 #define SLOW_US		500000L
 
-#define KPROBES_SWITCH	"/sys/kernel/debug/kprobes/enabled"
+#define FTRACE_SWITCH	"/proc/sys/kernel/ftrace_enabled"
 
 /* Before 6.0 exit_mmap() frees an OOM victim's memory before it hides it. */
 static bool frees_late(void)
@@ -201,15 +201,15 @@ static void somebody_is_killed(void)
 	struct outcome o = { 0 };
 	int tries = 0;
 
-	if (file_set(KPROBES_SWITCH, "0")) {
-		skip("the kernel has no switch for kprobes", "without the hook the neighbour is killed");
+	if (file_set(FTRACE_SWITCH, "0")) {
+		skip("the kernel has no switch for ftrace", "without the hook the neighbour is killed");
 		return;
 	}
 	while (tries++ < TRIES && !o.killed)
 		o = one_try();
 	diag("%d tries", tries - 1);
 	ok(o.killed && !o.put_off, "without the hook the neighbour is killed");
-	file_write(KPROBES_SWITCH, "1");
+	file_write(FTRACE_SWITCH, "1");
 }
 
 /* What the administrator kills is not. Context: kills are being put off. */
