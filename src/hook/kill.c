@@ -67,7 +67,7 @@ struct memrescue_hook memrescue_hook_signal = {
 	.kind = HOOK_TRACEPOINT,
 	.part = HOOK_PART_REAPER,
 	.callback = on_signal,
-	.loss = "processes killed from user space are not reaped while none of their threads gets to its exit",
+	.loss = "killed processes are not reaped while none of their threads gets to its exit",
 };
 
 struct memrescue_hook memrescue_hook_exit_begins = {
@@ -76,5 +76,5 @@ struct memrescue_hook memrescue_hook_exit_begins = {
 	.kind = HOOK_KPROBE,
 	.part = HOOK_PART_REAPER,
 	.pre = on_exit,
-	.loss = "processes that end by themselves and get stuck are not reaped until somebody kills them",
+	.loss = "processes that end by themselves are not reaped until somebody kills them",
 };
