@@ -53,6 +53,9 @@ static int on_exit(struct kprobe *probe, struct pt_regs *regs)
 
 	if (!task->mm || (task->flags & PF_KTHREAD))
 		return 0;
+	/* The OOM killer's hooks have passed it on. */
+	if (READ_ONCE(task->signal->oom_mm))
+		return 0;
 	/* One of several threads, and the others live on. */
 	if (!(READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) &&
 	    atomic_read(&task->signal->live) > 1)
