@@ -53,6 +53,9 @@ static int on_exit(struct kprobe *probe, struct pt_regs *regs)
 
 	if (!task->mm || (task->flags & PF_KTHREAD))
 		return 0;
+	/* The OOM killer's hooks have passed it on. */
+	if (READ_ONCE(task->signal->oom_mm))
+		return 0;
 	/* One of several threads, and the others live on. */
 	if (!(READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) &&
 	    atomic_read(&task->signal->live) > 1)
@@ -67,7 +70,7 @@ struct memrescue_hook memrescue_hook_signal = {
 	.kind = HOOK_TRACEPOINT,
 	.part = HOOK_PART_REAPER,
 	.callback = on_signal,
-	.loss = "processes killed from user space are not reaped while none of their threads gets to its exit",
+	.loss = "killed processes are not reaped while none of their threads gets to its exit",
 };
 
 struct memrescue_hook memrescue_hook_exit_begins = {
@@ -76,5 +79,5 @@ struct memrescue_hook memrescue_hook_exit_begins = {
 	.kind = HOOK_KPROBE,
 	.part = HOOK_PART_REAPER,
 	.pre = on_exit,
-	.loss = "processes that end by themselves and get stuck are not reaped until somebody kills them",
+	.loss = "processes that end by themselves are not reaped until somebody kills them",
 };

@@ -25,7 +25,7 @@
 /* Places in the table of those who have a record: a power of two. */
 #define REAPER_KNOWN	1024u
 
-/* When so many new ones wait, they are looked at at once: part of the records. */
+/* When so many new ones wait, nobody waits any longer: part of the records. */
 #define NEW_PART	8u
 
 /* A quarter of the records is kept for victims of the OOM killer. */
