@@ -177,6 +177,9 @@ static inline struct pool_node *memrescue_pool_next_node(int *nid)
 struct page *memrescue_pool_take(const nodemask_t *nodes);
 struct page *memrescue_pool_take_credit(struct memrescue_pool_client *client,
 					const nodemask_t *nodes);
+struct page *
+memrescue_pool_take_credit_above(struct memrescue_pool_client *client, int keep,
+				 const nodemask_t *nodes);
 int memrescue_pool_near(void);
 bool memrescue_pool_stock_common(struct page *page);
 bool memrescue_pool_stock_reserve(struct page *page);

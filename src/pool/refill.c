@@ -15,6 +15,7 @@
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include "compat/alloc.h"
 #include "pool/internal.h"
@@ -30,6 +31,23 @@
 /* Pages that are put in before others may run. */
 #define BATCH		32u
 
+/*
+ * Asks for a run, unless one has been asked for. Between the two steps a caller
+ * must not lose the CPU: everybody else sees a request, and would wait for who is
+ * to make it. (irq_work_queue() has such a step in itself.)
+ */
+static void request(struct pool_node *node, bool even_if_waiting)
+{
+	int was;
+
+	preempt_disable_notrace();
+	was = even_if_waiting ? xchg(&node->requested, REQUESTED) :
+				cmpxchg(&node->requested, IDLE, REQUESTED);
+	if (was == IDLE || (even_if_waiting && was == WAITS))
+		irq_work_queue(&node->kick);
+	preempt_enable_notrace();
+}
+
 /**
  * memrescue_pool_kick() - ask for a run of a node's worker
  * @nid: the node
@@ -43,8 +61,7 @@ void memrescue_pool_kick(int nid)
 	if (!node || READ_ONCE(node->requested) ||
 	    !READ_ONCE(memrescue_pool.running))
 		return;
-	if (cmpxchg(&node->requested, IDLE, REQUESTED) == IDLE)
-		irq_work_queue(&node->kick);
+	request(node, false);
 }
 
 /**
@@ -63,8 +80,7 @@ void memrescue_pool_kick_missed(int nid)
 	if (!node || READ_ONCE(node->requested) == REQUESTED ||
 	    !READ_ONCE(memrescue_pool.running))
 		return;
-	if (xchg(&node->requested, REQUESTED) != REQUESTED)
-		irq_work_queue(&node->kick);
+	request(node, true);
 }
 
 /**

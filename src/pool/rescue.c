@@ -4,7 +4,7 @@
  * allocator's slow path whether it is given a page of the pool.
  *
  *   dying     tasks that were killed: the sooner they are gone the better. From
- *             the common part, then from the rescue share
+ *             the common part, then from half of the rescue share
  *   lifeline  tasks of cgroups that the administrator named: from their own share
  *             only, so many in a second at most
  *             (two pages that belong together are counted as lifeline-pair)
@@ -12,6 +12,7 @@
  *
  * Context: like an NMI, where not said otherwise: no lock, no printing.
  */
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
@@ -63,6 +64,31 @@ static bool is_opportunistic(gfp_t gfp)
 	return (gfp & __GFP_NORETRY) && (gfp & __GFP_MOVABLE);
 }
 
+/* The other half is for critical clients, however many tasks die. */
+static struct page *take_rescue_half(const nodemask_t *nodes)
+{
+	struct memrescue_pool_client *rescue = memrescue_pool.rescue;
+	int keep = DIV_ROUND_UP(READ_ONCE(rescue->quota), 2);
+
+	return memrescue_pool_take_credit_above(rescue, keep, nodes);
+}
+
+/*
+ * Should the pool grow for want of this page? For tasks that die once in a second:
+ * an ordinary user can have many of them.
+ */
+static bool is_worth_growth(unsigned int class)
+{
+	static unsigned long last;
+	unsigned long was = READ_ONCE(last), now = jiffies / HZ;
+
+	if (class == RESCUE_LIFELINE)
+		return false;
+	if (class != RESCUE_DYING)
+		return true;
+	return was != now && cmpxchg(&last, was, now) == was;
+}
+
 static struct page *take(unsigned int class, const nodemask_t *nodes)
 {
 	struct page *page;
@@ -72,7 +98,7 @@ static struct page *take(unsigned int class, const nodemask_t *nodes)
 						  nodes);
 	page = memrescue_pool_take(nodes);
 	if (!page && class == RESCUE_DYING)
-		page = memrescue_pool_take_credit(memrescue_pool.rescue, nodes);
+		page = take_rescue_half(nodes);
 	return page;
 }
 
@@ -118,7 +144,7 @@ static struct page *serve(unsigned int class, gfp_t gfp,
 	}
 	atomic_long_inc(&counts[class].missed);
 	/* The common part ought to be larger. */
-	if (class != RESCUE_LIFELINE)
+	if (is_worth_growth(class))
 		atomic_inc(&memrescue_pool.missed);
 	memrescue_pool_kick(raw_cpu_ptr(memrescue_pool.cpus)->nid);
 	return NULL;

@@ -154,10 +154,29 @@ static struct page *take_reserve(const nodemask_t *nodes)
 struct page *memrescue_pool_take_credit(struct memrescue_pool_client *client,
 					const nodemask_t *nodes)
 {
+	return memrescue_pool_take_credit_above(client, 0, nodes);
+}
+
+/**
+ * memrescue_pool_take_credit_above() - take a page, if enough are left
+ * @client: whose credit it is
+ * @keep: so many it keeps
+ * @nodes: where it may be from; NULL: anywhere
+ *
+ * Context: any.
+ * Return: the page, with one reference, or NULL.
+ */
+struct page *
+memrescue_pool_take_credit_above(struct memrescue_pool_client *client, int keep,
+				 const nodemask_t *nodes)
+{
+	int credit = atomic_read(&client->credit);
 	struct page *page;
 
-	if (!memrescue_pool_dec(&client->credit))
-		return NULL;
+	do {
+		if (credit <= keep)
+			return NULL;
+	} while (!atomic_try_cmpxchg(&client->credit, &credit, credit - 1));
 	page = take_reserve(nodes);
 	if (!page)
 		atomic_inc(&client->credit);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Has spin check the model of the pool's shelf (tests/model/shelf.pml): every interleaving of a few contexts, to the end.
-# Then the model is given mistakes on purpose, and spin has to find each of them.
+# Has spin check the models of the pool's shelf and of the call of its worker (tests/model): every interleaving of a few
+# contexts, to the end.
+# Then each model is given mistakes on purpose, and spin has to find each of them.
 set -euo pipefail
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -84,4 +85,16 @@ mistake PERMIT_TRIED_ONCE
 mistake PUT_SLOT_SKIPPED
 found 'finds the mistake COUNT_NOT_READ_AGAIN' 'non-progress cycle' -l -- SLOTS=2 PASSES=1 CONTEXTS=3 OPS=2 \
 	MUTANT=COUNT_NOT_READ_AGAIN
+
+MODEL=$TOP/tests/model/kick.pml
+
+# call_mistake NAME PARAMETER...: of how the worker is called
+call_mistake() { found "kick: finds the mistake $1" 'assertion violated' -- CALLERS=3 FAILS=1 "MUTANT=$1" "${@:2}"; }
+
+holds 'kick: whoever asks is followed by a run, whoever else loses the CPU for ever' -O2 -- CALLERS=3 FAILS=2
+holds 'kick: a miss does not wait for the next try' -O2 -- CALLERS=3 FAILS=2 TIMER=0
+call_mistake PREEMPTIBLE
+call_mistake CLEARED_LATE
+call_mistake LEFT_ALONE TIMER=0
+call_mistake LOST_WAITING TIMER=0
 finish
