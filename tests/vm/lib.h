@@ -9,6 +9,7 @@
  *   lib_zram.c    swap on a compressed RAM disk
  *   lib_check.c   checks of a victim that many scenarios share
  *   lib_rescue.c  tasks that are rescued: see rescue.h
+ *   lib_compare.c a scenario without memrescue's hooks, then with them
  *
  * A test prints one line per check and ends with `return done()`. Whatever it
  * changed through these functions (knobs, cgroups, processes, held tasks) is
@@ -325,6 +326,19 @@ bool later_victim_taken(void);
 void check_reaped(struct victim *v, const struct mr_stats *before, const char *reason, const char *name);
 /* The second half of it. */
 void check_gone(struct victim *v, const char *name);
+
+/* ---- without memrescue's hooks, then with them (lib_compare.c) ---- */
+
+#define COMPARE_ONLY	(-1L)	/* nothing is right by itself */
+#define COMPARE_SKIP	(-2L)	/* what a scenario returns that is not possible here */
+/*
+ * Runs the scenario twice. It returns a number, of which more is better: with the
+ * hooks it must be @right, and not less than without.
+ */
+void compare_runs(const char *name, long right, long (*scenario)(void *arg), void *arg);
+bool compare_is_stock(void);
+/* How long a scenario waits for what the stock kernel need not do. */
+long compare_patience_ms(void);
 
 /* A process or thread made by the bare system call, on a stack of its own. */
 pid_t clone_raw(unsigned long flags, int (*fn)(void *arg), void *arg);
