@@ -137,12 +137,20 @@ static void by_exitkill(struct victim *v)
 	waitpid(tracer, NULL, 0);
 }
 
+static bool has_stopped(pid_t pid)
+{
+	char path[64], stat[256], *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	end = file_read(path, stat, sizeof(stat)) > 0 ? strrchr(stat, ')') : NULL;
+	return end && end[1] && end[2] == 'T';
+}
+
+/* Its parent is not told, as the stuck thread does not take part. */
 static void stopped(struct victim *v)
 {
-	int status;
-
 	kill(v->pid, SIGSTOP);
-	waitpid(v->pid, &status, WUNTRACED);
+	WAIT_UNTIL(has_stopped(v->pid), PATIENCE_MS);
 	kill(v->pid, SIGKILL);
 }
 
