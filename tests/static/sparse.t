@@ -29,7 +29,7 @@ built=$TOP/build/$(cat "$(scripts/kernel 6.12)/release")/obj
 mkdir "$scratch/bad" "$scratch/tree"
 (lock "$(obj_lock "$built")"; cp -a "$built/." "$scratch/tree/")
 find "$scratch/tree" -name '.*.cmd' -exec sed -i "s#$built#$scratch/tree#g" {} +
-cc=$(sed -nE 's/^[a-z]*cmd_[^ ]* := ([^ ]+) .*/\1/p' "$scratch/tree/src/.main.o.cmd")
+cc=$(sed -nE 's/^[a-z]*cmd_[^ ]* := +([^ ]+) .*/\1/p' "$scratch/tree/src/.main.o.cmd")
 
 cat >"$scratch/bad/sample.c" <<'END'
 #include <linux/module.h>

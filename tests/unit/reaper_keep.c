@@ -46,7 +46,7 @@ static void take_but_kept(const struct keep *keep, unsigned long start,
 
 	for (top = end; top > start; top = from) {
 		to = top;
-		from = memrescue_range_cut(start, top, 4, 1024, 4);
+		from = memrescue_range_cut(start, top, 4, 4);
 		from = memrescue_keep_cut(keep, from, &to, 1);
 		assert_true(from >= start && from <= to && to <= top);
 		assert_true(from < top);
