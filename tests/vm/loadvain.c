@@ -10,7 +10,7 @@ static const struct own {
 	const char *fail, *log;
 	int err;
 } own[] = {
-	{ "mark_victim,queue_oom_reaper,signal_generate", "no hook could be attached", -ENOENT },
+	{ "mark_victim,queue_oom_reaper,signal_generate,do_exit", "no hook could be attached", -ENOENT },
 	{ "misc_register", "the device cannot be registered (-2)", -ENOENT },
 	{ "records", "no memory for 1024 records", -ENOMEM },
 	{ "pool", "the page pool cannot be set up (-12)", -ENOMEM },
