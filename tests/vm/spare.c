@@ -6,10 +6,12 @@
  * mmap_lock, while a neighbour in its cgroup needs the memory.
  */
 #include "load.h"
+#include "robust.h"
 
 #define VICTIM_MIB	12	/* less than what exit_mmap() frees at once */
 #define NEIGHBOUR_MIB	10
 #define LIMIT_MIB	20
+#define LOCKS		80
 #define TRIES		20	/* memrescue may be quicker than the exit: then nothing has to be put off */
 
 /*
@@ -65,19 +67,25 @@ static void fill_memory(void)
 	pattern_fill(p, VICTIM_MIB * MIB, PATTERN_KEY);
 }
 
-/* As long as the thread that holds the lock is stuck, memrescue leaves the memory alone. */
+/*
+ * As long as the thread that holds the locks is stuck, memrescue leaves the memory
+ * alone: they are on more pages than it keeps.
+ */
 static void fill_and_lock(struct victim *v, void *arg)
 {
-	static pthread_mutex_t mutex;
-	pthread_mutexattr_t attr;
+	char *p = mmap(NULL, LOCKS * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)v;
 	(void)arg;
 	fill_memory();
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&mutex, &attr);
-	pthread_mutex_lock(&mutex);
+	if (p == MAP_FAILED)
+		bail("mmap: %s", strerror(errno));
+	for (int i = 0; i < LOCKS; i++) {
+		pthread_mutex_t *mutex = (pthread_mutex_t *)(p + i * PAGE);
+
+		robust_mutex_init(mutex, false, false);
+		pthread_mutex_lock(mutex);
+	}
 }
 
 static void reader_run(struct victim *v, void *arg)
