@@ -100,7 +100,7 @@ static void check_traced(void)
 	}
 	fclose(f);
 	is_eq(others, 0, "no function is traced but the OOM killer's, and do_exit()");
-	is_le(kprobed, 2, "and those once each");
+	is_le(kprobed, 3, "and those once each");
 }
 
 /* No kprobe but those that the table shows: one line each, with the address first. */
