@@ -233,7 +233,7 @@ int main(void)
 	is_eq(s.victims + s.overflow, VICTIMS, "every victim is either taken, or counted");
 	is_eq(s.in_flight, s.victims, "all that were taken are in flight");
 	oom_victim();
-	/* There was none for the SIGKILL that the OOM killer sends first, nor for its two threads that begin to exit before its mark. */
+	/* There was none for the SIGKILL that the OOM killer sends first, nor for its threads' exits before its mark. */
 	is_le(mr_stat("overflow"), s.overflow + 3, "each event of it is counted as overflow at most once");
 	no_record_left();
 	mrt_close(holds);
