@@ -59,10 +59,12 @@ files()
 # make_tree SUITE TARGET...: a fresh one, with the headers of these
 make_tree()
 {
-	local suite=$1 base target headers release part
+	local suite=$1 base target headers release part packages=$PACKAGES
 	shift
-	base=$CACHE/trees/$suite-dkms-$(md5sum <<<"$PACKAGES" | cut -c 1-6)
-	(lock "tree-${base##*/}" && { [ -d "$base" ] || tree_make "$suite" "$base" "$PACKAGES" configured; })
+	# What the headers of newer kernels depend on
+	[ "$suite" = bullseye ] || packages+=,pahole
+	base=$CACHE/trees/$suite-dkms-$(md5sum <<<"$packages" | cut -c 1-6)
+	(lock "tree-${base##*/}" && { [ -d "$base" ] || tree_make "$suite" "$base" "$packages" configured; })
 	rm -rf "$tree"
 	cp -a "$base" "$tree"
 	mkdir -p "$tree/memrescue"
