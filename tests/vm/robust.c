@@ -385,8 +385,8 @@ int main(int argc, char **argv)
 	signal_hook(&hits, &missed);
 	ok(hits - hits_before >= all && missed == missed_before, "memrescue was told of all %ld kills", all);
 	/*
-	 * One that is quick is gone before anybody looks. One whose SIGKILL was seen, and that was gone before its mark was looked at,
-	 * counts twice.
+	 * One that is quick is gone before anybody looks. One whose SIGKILL was seen, and that was gone before a worker looked at
+	 * its mark, counts twice.
 	 */
 	ok(oom_victims <= oom_kills + 1 + oom_kills / 50 && oom_victims >= oom_kills * 3 / 4, "%ld of %ld kills by the OOM killer were seen as such",
 	   oom_victims, oom_kills);
