@@ -112,7 +112,7 @@ static double measure(const struct scene *scene, int *bystanders, int *lost)
 	v = victim_new(&(struct victim_how){
 		.name = "victim", .cg = cg, .mib = scene->mib,
 		.stuck = scene->stuck, .pages = scene->pages, .setup = scene->setup,
-		.run = run_of(scene) });
+		.holds = mrt(), .run = run_of(scene) });
 	if (scene->killed == BY_ANOTHER)
 		other = victim_new(&(struct victim_how){
 			.name = "other", .cg = other_cg, .mib = 8, .run = victim_eat });
