@@ -223,13 +223,15 @@ void memrescue_reaper_stop(void)
 	 * the flag, and queues nothing.
 	 */
 	for (round = 0; round < 2; round++) {
-		for (i = 0; i < REAPER_MAX_WORKERS; i++)
+		for (i = 0; i < REAPER_WORKERS; i++)
 			cancel_work_sync(&r->workers[i].work);
 		cancel_delayed_work_sync(&r->janitor);
 		cancel_delayed_work_sync(&r->retry);
 		cancel_delayed_work_sync(&r->killed_retry);
 		cancel_delayed_work_sync(&r->look);
 	}
+	/* Every worker has ended: the records are this function's alone. */
+	WARN_ON_ONCE(READ_ONCE(r->busy));
 	memrescue_record_take_incoming();
 	while (drop_first(r))
 		cond_resched();
