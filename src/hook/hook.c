@@ -309,20 +309,27 @@ void memrescue_hook_exits(struct memrescue_hook *hook, struct task_struct *task)
 }
 
 /**
- * memrescue_hook_spare() - a callback asks the sink whether somebody need be killed
- * @hook: the row it belongs to
+ * memrescue_hook_spare() - a callback asks the sink whether to spare the one chosen
  * @oc: what the OOM killer was called for
  *
  * Context: see struct memrescue_sink.
- * Return: false if so.
+ * Return: true if the OOM killer shall not kill.
  */
-bool memrescue_hook_spare(struct memrescue_hook *hook,
-			  const struct oom_control *oc)
+bool memrescue_hook_spare(const struct oom_control *oc)
 {
-	if (!hook_sink->spare(oc))
-		return false;
+	return hook_sink->spare(oc);
+}
+
+/**
+ * memrescue_hook_spared() - a callback tells the sink that the OOM killer did not kill
+ * @hook: the row it belongs to
+ *
+ * Context: see struct memrescue_sink.
+ */
+void memrescue_hook_spared(struct memrescue_hook *hook)
+{
 	atomic_long_inc(&hook->hits);
-	return true;
+	hook_sink->spared();
 }
 
 static const char *const kinds[] = {
@@ -343,9 +350,9 @@ static ssize_t hook_state(const struct memrescue_hook *hook, bool disarmed,
 {
 	if (disarmed)
 		return scnprintf(buf, size, "disarmed");
-	if (hook->attached)
+	if (hook->attached && !READ_ONCE(hook->why))
 		return scnprintf(buf, size, "active");
-	if (hook->err == -EPROTO)
+	if (hook->attached || hook->err == -EPROTO)
 		return scnprintf(buf, size, "refuted");
 	if (hook->err)
 		return scnprintf(buf, size, "failed(%d)", hook->err);
@@ -407,6 +414,7 @@ void memrescue_hook_count(unsigned int *active, unsigned int *wanted)
 	*wanted = 0;
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
 		*wanted += hooks[i]->attached || hooks[i]->err;
-		*active += hooks[i]->attached && !why_disarmed(hooks[i]);
+		*active += hooks[i]->attached && !READ_ONCE(hooks[i]->why) &&
+			   !why_disarmed(hooks[i]);
 	}
 }

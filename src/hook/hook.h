@@ -40,11 +40,13 @@ struct task_struct;
  *	process, with preemption off
  * @spare: the OOM killer has chosen a victim. Called with preemption off and the
  *	kernel's oom_lock held. Returns true if it shall not be killed
+ * @spared: the OOM killer did not kill it. Called likewise
  */
 struct memrescue_sink {
 	bool (*victim)(struct task_struct *task, unsigned int reason);
 	bool (*is_large)(struct mm_struct *mm);
 	bool (*spare)(const struct oom_control *oc);
+	void (*spared)(void);
 };
 
 /**
@@ -152,8 +154,8 @@ void memrescue_hook_exit(void);
 void memrescue_hook_pass(struct memrescue_hook *hook, struct task_struct *task,
 			 unsigned int reason);
 void memrescue_hook_exits(struct memrescue_hook *hook, struct task_struct *task);
-bool memrescue_hook_spare(struct memrescue_hook *hook,
-			  const struct oom_control *oc);
+bool memrescue_hook_spare(const struct oom_control *oc);
+void memrescue_hook_spared(struct memrescue_hook *hook);
 ssize_t memrescue_hook_table(char *buf, size_t size);
 void memrescue_hook_count(unsigned int *active, unsigned int *wanted);
 

@@ -9,6 +9,7 @@
  *
  * Context: oom_lock held or the victim is current; preemption off.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/delay.h>
 #include <linux/oom.h>
 #include <linux/pid.h>
@@ -55,19 +56,49 @@ static int on_queue_reaper(struct kprobe *probe, struct pt_regs *regs)
 }
 
 /*
+ * The caller was sent to spare_chosen(), and has not been seen there. Protected by
+ * oom_lock.
+ */
+static bool diverted;
+
+/*
  * In place of oom_kill_process(): the one chosen is not killed. Its caller goes on as
  * if there had been a victim to wait for. As the function does, it drops the
- * reference to the one chosen. Where somebody else (a live patch, a BPF program) has
- * the last word on where callers go, this is not called, and the function is.
+ * reference to the one chosen. Where a live patch or a BPF program has the last word
+ * on where callers go, the OOM killer kills: see was_lost().
  *
  * Context: oom_lock held from before the call until after the return.
  */
 static void spare_chosen(struct oom_control *oc, const char *message)
 {
+	WRITE_ONCE(diverted, false);
+	memrescue_hook_spared(&memrescue_hook_oom_kill);
 	/* For a test, which unloads the module meanwhile. */
 	if (memrescue_fault("spare-slow"))
 		msleep(SLOW_MS);
 	put_task_struct(oc->chosen);
+}
+
+/*
+ * A kprobe that changes where its caller goes would have to tell ftrace so, by a
+ * post_handler. But kprobes that share a place with one that came first and had none
+ * (every tracer's) are then taken out of the wrong ftrace_ops, with a warning
+ * (kernel/kprobes.c, add_new_kprobe(), all kernels). An ftrace_ops of its own cannot be
+ * unregistered while a task charges in a loop: that waits for tasks RCU. So a change
+ * that was lost is noticed by the next call, and ends it.
+ *
+ * Context: oom_lock held.
+ */
+static bool was_lost(struct memrescue_hook *hook)
+{
+	if (READ_ONCE(diverted) && !READ_ONCE(hook->why)) {
+		WRITE_ONCE(hook->why,
+			   "a live patch or a BPF program decides where its callers go");
+		/* The OOM killer prints here as well. */
+		pr_warn("hook %s (%s) is refuted: %s; lost without it: %s\n",
+			hook->name, hook->target, hook->why, hook->loss);
+	}
+	return READ_ONCE(hook->why);
 }
 
 static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
@@ -82,7 +113,12 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 	    !memrescue_ksym_has(KSYM_OOM_LOCK))
 		return 0;
 	/* All of its callers have it there: it is what it is taken for. */
-	if (!object_is_on_stack(oc) || !memrescue_hook_spare(hook, oc))
+	if (!object_is_on_stack(oc) || was_lost(hook) ||
+	    !memrescue_hook_spare(oc))
+		return 0;
+	WRITE_ONCE(diverted, true);
+	/* For a test: as if a live patch came after this. */
+	if (memrescue_fault("spare-lost"))
 		return 0;
 	compat_regs_divert(regs, (unsigned long)spare_chosen);
 	return 1;
@@ -90,6 +126,8 @@ static int on_oom_kill(struct kprobe *probe, struct pt_regs *regs)
 
 static const char *check_oom_kill(struct memrescue_hook *hook)
 {
+	/* What was lost before it was attached again says nothing. */
+	WRITE_ONCE(diverted, false);
 	if (!COMPAT_REGS_CAN_RETURN)
 		return "not for this processor";
 	if (!kprobe_ftrace(&hook->probe))

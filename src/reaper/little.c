@@ -55,11 +55,15 @@ static bool has_little(const struct victim *v)
 	return memrescue_is_little(&left, little);
 }
 
-/* Neither reaped nor being reaped: the stock reaper would give it up. */
+/*
+ * Neither reaped nor being reaped: the stock reaper would give it up, and does so by
+ * itself where it has it as well.
+ */
 static bool is_stuck(const struct victim *v)
 {
-	return v->state == VICTIM_WAITING ||
-	       (v->state == VICTIM_REAPING && READ_ONCE(v->blocked_ns));
+	return v->claimed && (v->state == VICTIM_WAITING ||
+			      (v->state == VICTIM_REAPING &&
+			       READ_ONCE(v->blocked_ns)));
 }
 
 /**
@@ -80,7 +84,5 @@ bool memrescue_may_hide(const struct victim *v)
 		return memrescue_hide_due(age_ms,
 					  rwsem_is_locked(&v->mm->mmap_lock),
 					  false) || has_little(v);
-	/* Later if the administrator wants so. */
-	return is_stuck(v) && memrescue_hide_due(age_ms, false, true) &&
-	       age_ms >= READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
+	return is_stuck(v) && memrescue_hide_due(age_ms, false, true);
 }

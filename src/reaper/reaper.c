@@ -37,6 +37,7 @@ const struct memrescue_sink memrescue_reaper_sink = {
 	.victim = memrescue_record_claim,
 	.is_large = memrescue_record_is_large,
 	.spare = memrescue_spare,
+	.spared = memrescue_spared,
 };
 
 static int alloc_records(struct reaper *r, unsigned int records)
@@ -101,12 +102,6 @@ static int alloc_queues(struct reaper *r)
 	return -ENOMEM;
 }
 
-/*
- * Without the locks of VMAs memrescue can do no more for a victim whose mmap_lock is
- * held than the stock reaper: nobody waits for it for longer.
- */
-#define STUCK_STOCK_MS	3000u
-
 /**
  * memrescue_reaper_init() - allocate everything that it will ever need
  * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
@@ -137,8 +132,6 @@ int memrescue_reaper_init(unsigned int records)
 		r->workers[i].index = i;
 		INIT_WORK(&r->workers[i].work, memrescue_worker);
 	}
-	if (!memrescue_ksym_has(KSYM_LOCK_VMA))
-		memrescue_reaper_knobs.stuck_report_ms = STUCK_STOCK_MS;
 	memrescue_reaper_knobs.max_workers =
 		min(num_online_cpus(), REAPER_MAX_WORKERS);
 	err = alloc_records(r, records);

@@ -25,9 +25,8 @@
  * Written by the control room, read with READ_ONCE() at any time.
  * @kill_min_kb: a dying process that the OOM killer did not mark is reaped
  *	from this size on, KiB of anonymous memory and swap
- * @stuck_report_ms: a victim is reported and hidden from the OOM killer after
- *	this long, milliseconds
- * @stuck_panic: 1: panic then, if its memory is not back
+ * @stuck_report_ms: a victim is reported after this long, milliseconds
+ * @stuck_panic: 1: panic then, if the memory of an OOM victim is not back
  * @parallel_min_kb: several workers take an address space from this size on
  * @range_kb: what one worker zaps at a time
  * @max_workers: workers at once

@@ -75,6 +75,15 @@ bool memrescue_spare(const struct oom_control *oc)
 		if (!try_again(oc))
 			return false;
 	}
-	atomic_long_inc(&memrescue_reaper_stats.kills_put_off);
 	return true;
+}
+
+/**
+ * memrescue_spared() - the OOM killer did not kill whom it had chosen
+ *
+ * Context: oom_lock held by current.
+ */
+void memrescue_spared(void)
+{
+	atomic_long_inc(&memrescue_reaper_stats.kills_put_off);
 }

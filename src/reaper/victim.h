@@ -230,6 +230,7 @@ unsigned int memrescue_settle(struct victim *v);
 
 /* spare.c */
 bool memrescue_spare(const struct oom_control *oc);
+void memrescue_spared(void);
 
 /* zap.c */
 unsigned int memrescue_zap_step(struct victim *v);

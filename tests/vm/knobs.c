@@ -197,7 +197,7 @@ static void check_defaults(void)
 		long value;
 	} defaults[] = {
 		{ "enabled", 1 }, { "kill_min_kb", 32768 }, { "stuck_panic", 0 },
-		{ "stuck_report_ms", kernel_has_vma_locks() ? 5000 : 3000 },
+		{ "stuck_report_ms", 5000 },
 		{ "parallel_min_kb", 131072 }, { "range_kb", 32768 },
 	};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);

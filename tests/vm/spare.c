@@ -310,6 +310,28 @@ static void unloaded_meanwhile(void)
 	is_eq(load_module(MEMRESCUE_KO, ""), 0, "it can be loaded again");
 }
 
+/* A live patch has the last word: the OOM killer kills as on the stock kernel, and the row of the hook says so. */
+static void lost_is_noticed(void)
+{
+	struct mr_row rows[32], *hook = NULL;
+	int tries = 0, n;
+
+	if (mr_unload() || load_module(MEMRESCUE_DEBUG_KO, "fail=spare-lost"))
+		bail("the debug build cannot be loaded");
+	log_mark();
+	while (tries++ < TRIES * machine_slowness() && !log_find("memrescue: hook oom_kill (oom_kill_process) is refuted"))
+		one_try();
+	diag("%d tries", tries - 1);
+	n = mr_hooks(rows, ARRAY_SIZE(rows));
+	for (int i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, "oom_kill"))
+			hook = &rows[i];
+	ok(hook && !strcmp(hook->state, "refuted"), "where another one has the last word the hook is refuted");
+	is_eq(mr_stat("kills_put_off"), 0, "and no kill counts as put off");
+	if (mr_unload() || load_module(MEMRESCUE_KO, ""))
+		bail("memrescue cannot be loaded again");
+}
+
 int main(void)
 {
 	ok(mr_loaded(), "memrescue is there");
@@ -318,6 +340,7 @@ int main(void)
 		not_for_ever();
 		somebody_is_killed();
 		unloaded_meanwhile();
+		lost_is_noticed();
 	}
 	return done();
 }

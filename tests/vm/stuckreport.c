@@ -82,6 +82,28 @@ static void unreapable_oom(void)
 	cg_set(cg, "memory.max", "max");
 }
 
+/* It passes over what cannot be reaped when it would on the stock kernel, after 3 s. */
+static void killer_does_not_wait_for_report(void)
+{
+	const char *name = "OOM victim that is reported late";
+	struct victim *v, *next;
+
+	knob_set("stuck_report_ms", "%d", 5 * REPORT_MS);
+	cg_limit_mib(cg, VICTIM_MIB + 8);
+	log_mark();
+	v = victim_new(&(struct victim_how){ .name = "v_stuck", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_VMAS_WRITE });
+	next = victim_new(&(struct victim_how){ .name = "v_next", .cg = cg, .mib = 1, .run = victim_eat });
+	victim_go(next);
+	ok(WAIT_UNTIL(log_find("memrescue: stuck pid=%d ", v->pid), PATIENCE_MS), "%s: it is reported", name);
+	ok(log_index("Killed process %d (v_next)", next->pid) >= 0 &&
+	   log_index("Killed process %d (v_next)", next->pid) < log_index("memrescue: stuck pid=%d ", v->pid),
+	   "%s: the next one was killed before that", name);
+	knob_set("stuck_report_ms", "%d", REPORT_MS);
+	victim_free(next);
+	check_gone(v, name);
+	victim_free(v);
+}
+
 static void unreapable_killed(void)
 {
 	const char *name = "unreapable killed process";
@@ -179,6 +201,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "panic"))
 		return panic_mode();
 	unreapable_oom();
+	killer_does_not_wait_for_report();
 	unreapable_killed();
 	reaped_but_there();
 	return done();
