@@ -333,12 +333,27 @@ static struct outcome run(const struct variant *v)
 	return o;
 }
 
+static bool kernel_has_uring(void)
+{
+	struct io_uring_params params = { 0 };
+	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 static void try_variant(const struct variant *v)
 {
 	struct outcome stock, with;
 	char name[96];
 
 	snprintf(name, sizeof(name), "%s%s%s%s", whats[v->what], v->huge ? " (huge)" : "", slows[v->slow], wheres[v->where]);
+	if (v->what == URING && !kernel_has_uring()) {
+		skip("the kernel has no io_uring", "%s", name);
+		return;
+	}
 	if (knob_set("enabled", "0"))
 		bail("the reaper cannot be turned off");
 	stock = run(v);
