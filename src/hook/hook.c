@@ -92,6 +92,21 @@ static int attach_kprobe(struct memrescue_hook *hook)
 }
 
 /*
+ * The kernel had no memory to take a kprobe out of its code. But it has counted it as
+ * taken out where it is one by ftrace (kernel/kprobes.c, __disarm_kprobe_ftrace()), and
+ * when its count is wrong it does not turn on those that come later. To turn it on
+ * again, which it is, corrects the count.
+ */
+static void count_again(struct kprobe *probe)
+{
+	if (!kprobe_ftrace(probe))
+		return;
+	probe->flags |= KPROBE_FLAG_DISABLED;
+	while (enable_kprobe(probe) == -ENOMEM)
+		msleep(DETACH_RETRY_MS);
+}
+
+/*
  * An instance for a call whose return need not be seen is put back by the
  * handler. While unregister_kretprobe() is at work it is freed instead, with
  * call_rcu(), which is not for the handler of a breakpoint. So none runs by then.
@@ -101,8 +116,10 @@ static int attach_kprobe(struct memrescue_hook *hook)
  */
 static void quiesce_kretprobe(struct kretprobe *ret)
 {
-	while (disable_kretprobe(ret) == -ENOMEM)
+	while (disable_kretprobe(ret) == -ENOMEM) {
 		msleep(DETACH_RETRY_MS);
+		count_again(&ret->kp);
+	}
 	synchronize_rcu();
 }
 
@@ -127,6 +144,7 @@ static void detach_kprobe(struct memrescue_hook *hook)
 			break;
 		msleep(DETACH_RETRY_MS);
 		probe->addr = addr;
+		count_again(probe);
 	}
 	atomic_long_add(probe->nmissed + hook->ret.nmissed, &hook->missed);
 }

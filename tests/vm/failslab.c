@@ -318,6 +318,21 @@ static void workers_fail(void)
 	}
 }
 
+/* The kernel may have lost count of its kprobes while they could not be taken out: then it does not turn on new ones. */
+static void check_kprobes(void)
+{
+	struct mr_row rows[32];
+	int n = mr_hooks(rows, ARRAY_SIZE(rows)), seen = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (strcmp(rows[i].name, "oom_queued") && strcmp(rows[i].name, "exit"))
+			continue;
+		diag("%s: %ld hits", rows[i].name, rows[i].hits);
+		seen += rows[i].hits > 0;
+	}
+	is_eq(seen, 2, "after failed allocations kprobes hit as ever");
+}
+
 static void reap_without_memory(void)
 {
 	struct cgroup *cg = cg_new("failslab");
@@ -347,6 +362,7 @@ static void reap_without_memory(void)
 	ok(times_left() < times, "reaping without memory: allocations of the workers did fail");
 	diag("%ld of them", times - times_left());
 	workers_recover();
+	check_kprobes();
 	is_eq(mr_unload(), 0, "reaping without memory: memrescue can be unloaded");
 	is_eq(mr_traces(), 0, "reaping without memory: nothing is left");
 }
