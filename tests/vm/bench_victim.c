@@ -5,6 +5,7 @@
  *   stuck         killed by its cgroup's OOM, one thread in D state for 4 s
  *   write-locked  killed by another task's OOM, one thread holds mmap_lock for writing for 4 s
  *   killed        kill -9 from user space, one thread in D state for 4 s
+ *   terminated    kill -15 from user space, then kill -9, one thread in D state for 4 s
  *   locked        like stuck, and the thread in D state holds a robust lock: whoever waits for it must be told
  *   exit          killed by its cgroup's OOM, and exits by itself
  *   sparse        the same as write-locked, with kill -9, and 14 TiB reserved and not used
@@ -18,7 +19,7 @@ struct scene {
 	long mib, limit_mib;
 	enum stuck stuck;
 	enum pages pages;
-	enum { BY_ITSELF, BY_ANOTHER, BY_KILL } killed;
+	enum { BY_ITSELF, BY_ANOTHER, BY_KILL, BY_TERM } killed;
 	bool locked;	/* holds a robust lock */
 	void (*setup)(struct victim *v, void *arg);
 };
@@ -37,6 +38,7 @@ static const struct scene scenes[] = {
 	{ "stuck", 256, 300, STUCK_D, PAGES_DEFAULT, BY_ITSELF, false, NULL },
 	{ "write-locked", 256, 300, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_ANOTHER, false, NULL },
 	{ "killed", 256, 0, STUCK_D, PAGES_DEFAULT, BY_KILL, false, NULL },
+	{ "terminated", 256, 0, STUCK_D, PAGES_DEFAULT, BY_TERM, false, NULL },
 	{ "locked", 256, 300, STUCK_NOT, PAGES_DEFAULT, BY_ITSELF, true, NULL },
 	{ "exit", 256, 300, STUCK_NOT, PAGES_DEFAULT, BY_ITSELF, false, NULL },
 	{ "sparse", 256, 0, STUCK_MMAP_WRITE, PAGES_DEFAULT, BY_KILL, false, reserve },
@@ -117,14 +119,17 @@ static double measure(const struct scene *scene, int *bystanders, int *lost)
 		other = victim_new(&(struct victim_how){
 			.name = "other", .cg = other_cg, .mib = 8, .run = victim_eat });
 	marks_clear();
-	if (scene->killed == BY_KILL) {
+	if (scene->killed >= BY_KILL) {
 		killed_us = now_us();
+		/* What a service manager does, which waits for longer in between. */
+		if (scene->killed == BY_TERM && kill(v->pid, SIGTERM))
+			bail("kill: %s", strerror(errno));
 		victim_kill(v);
 	} else {
 		victim_go(other ? other : v);
 	}
 	ms = bench_victim(v, killed_us);
-	*bystanders = scene->killed == BY_KILL ? 0 : marks_count() - 1;
+	*bystanders = scene->killed >= BY_KILL ? 0 : marks_count() - 1;
 	mrt_release(v->how.holds);
 	*lost = scene->locked && !robust_wait(mutex, false);
 	if (other)
