@@ -11,8 +11,8 @@
  * the hooks it looks each second.
  *
  * Nothing is allocated for it. The workqueue is its own: to look up a cgroup may
- * take as long as somebody has cgroup_mutex, which the pool's workers must not
- * wait for.
+ * take as long as a task has cgroup_mutex, which the pool's workers must not wait
+ * for.
  *
  * Context: process context, may sleep, where not said otherwise. Lock order: see
  * lifeline.h.
@@ -213,7 +213,7 @@ void memrescue_follow_start(bool poll)
 }
 
 /**
- * memrescue_follow_stop() - there are none, or nobody looks after them
+ * memrescue_follow_stop() - there are none, or the module goes
  *
  * Context: may sleep; their hooks are detached. On return the worker does not run,
  * nor will.

@@ -33,6 +33,7 @@
 #define PAIRS_PART	128u
 #define MOST_PAIRS	8u
 
+/* Protects who is in the list, their cgroups, and the knob lifeline_pages. */
 DEFINE_MUTEX(memrescue_lifeline_lock);
 
 struct lifelines __rcu *memrescue_lifelines;
@@ -103,7 +104,7 @@ static int set_quota(unsigned int pages)
 		WRITE_ONCE(memrescue_pool.pairs, was);
 		err = -ENOSPC;
 	} else {
-		lifeline_client->quota = pages;
+		WRITE_ONCE(lifeline_client->quota, pages);
 	}
 	memrescue_pool_resize();
 	mutex_unlock(&memrescue_pool.lock);

@@ -4,7 +4,7 @@
  *
  * lifeline.c changes the list for the administrator, as a whole. follow.c changes
  * the cgroups in it, in place, as they are removed and made anew. Both do so with
- * the list's lock held; whoever looks does it under RCU, like an NMI.
+ * the list's lock held; handlers and readers look at it under RCU.
  *
  * Lifetime: the list has a reference to each cgroup that is in it. What was taken
  * out of it (a list, a reference) is let go after a grace period.
@@ -29,7 +29,7 @@ struct cgroup;
  * @cgroup: what is there now; NULL: nothing. Written with lifeline_lock held
  * @anew: it has been gone since the administrator named it. Protected by
  *	lifeline_lock
- * @path: in the default hierarchy, whatever anybody's cgroup namespace; constant
+ * @path: in the default hierarchy, from its root; constant
  */
 struct lifeline {
 	struct cgroup __rcu *cgroup;
