@@ -18,15 +18,35 @@
 static DEFINE_MUTEX(rescue_lock);
 /* Is there somebody to be rescued, and are atomic allocations? Protected by it. */
 static bool task_on, atomic_on;
+/* Are there lifelines? Likewise. */
+static bool follow_on;
+
+/* Looks after the cgroups of lifelines, or not any more. Context: rescue_lock held. */
+static void apply_follow(bool follow)
+{
+	unsigned int rows;
+
+	lockdep_assert_held(&rescue_lock);
+	if (follow_on && !follow) {
+		memrescue_hook_detach(HOOK_PART_LIFELINE);
+		memrescue_follow_stop();
+	}
+	if (follow) {
+		rows = memrescue_hook_attach(HOOK_PART_LIFELINE);
+		memrescue_follow_start(rows < HOOK_LIFELINE_ROWS);
+	}
+	follow_on = follow;
+}
 
 /* Attaches what is wanted, and detaches what is not. Context: rescue_lock held. */
 static void apply(void)
 {
 	bool atomic = memrescue_rescue_knobs.atomic;
-	bool task = memrescue_rescue_knobs.dying || atomic ||
-		    memrescue_lifeline_count();
+	bool follow = memrescue_lifeline_count();
+	bool task = memrescue_rescue_knobs.dying || atomic || follow;
 
 	lockdep_assert_held(&rescue_lock);
+	apply_follow(follow);
 	if (atomic_on && !atomic)
 		memrescue_hook_detach(HOOK_PART_ATOMIC);
 	if (task_on && !task)
@@ -35,7 +55,7 @@ static void apply(void)
 		memrescue_hook_attach(HOOK_PART_RESCUE);
 	if (atomic)
 		memrescue_hook_attach(HOOK_PART_ATOMIC);
-	task_on = task;
+	WRITE_ONCE(task_on, task);
 	atomic_on = atomic;
 }
 
@@ -61,6 +81,7 @@ void memrescue_control_rescue_start(void)
 void memrescue_control_rescue_stop(void)
 {
 	mutex_lock(&rescue_lock);
+	apply_follow(false);
 	memrescue_hook_detach(HOOK_PART_ATOMIC);
 	memrescue_hook_detach(HOOK_PART_RESCUE);
 	mutex_unlock(&rescue_lock);
@@ -195,12 +216,7 @@ static DEVICE_ATTR_RO(rescued);
 static ssize_t rescue_state_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
-	bool on;
-
-	mutex_lock(&rescue_lock);
-	on = task_on;
-	mutex_unlock(&rescue_lock);
-	if (!on)
+	if (!READ_ONCE(task_on))
 		return sysfs_emit(buf, "off\n");
 	return memrescue_hook_rescue_state(buf, PAGE_SIZE);
 }

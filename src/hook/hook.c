@@ -26,6 +26,8 @@ static struct memrescue_hook *const hooks[] = {
 	&memrescue_hook_slowpath,
 	&memrescue_hook_reclaim,
 	&memrescue_hook_slowpath_return,
+	&memrescue_hook_cgroup_made,
+	&memrescue_hook_cgroup_removed,
 };
 
 /* Serializes attaching and detaching. */
@@ -361,6 +363,7 @@ static const char *const parts[] = {
 	[HOOK_PART_RESCUE] = "rescue",
 	[HOOK_PART_ATOMIC] = "atomic",
 	[HOOK_PART_SPARE] = "spare",
+	[HOOK_PART_LIFELINE] = "lifeline",
 };
 
 static ssize_t hook_state(const struct memrescue_hook *hook, bool disarmed,

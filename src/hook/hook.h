@@ -53,8 +53,12 @@ struct memrescue_sink {
  * struct memrescue_rescue_sink - who has pages for allocations that are slow
  * @task: current allocates in process context, and may reclaim
  * @atomic: an allocation that must not wait has failed
+ * @cgroup: a cgroup of the default hierarchy was made or removed; @path is its
+ *	path there, valid during the call. Called with preemption off, and
+ *	cgroup_mutex and a spinlock of the kernel's held. Returns true if it is one
+ *	that matters
  *
- * Both are called with interrupts off, like from an NMI, for allocations of
+ * The first two are called with interrupts off, like from an NMI, for allocations of
  * order 0 (@task also of order 1) from the zones of GFP_KERNEL. @nodes: where the page may be from;
  * NULL: anywhere. @frozen: the page shall have no reference, else one. They
  * return a page that is ready for the allocator's caller, or NULL.
@@ -63,6 +67,7 @@ struct memrescue_rescue_sink {
 	struct page *(*task)(gfp_t gfp, unsigned int order,
 			     const nodemask_t *nodes, bool frozen);
 	struct page *(*atomic)(gfp_t gfp, const nodemask_t *nodes, bool frozen);
+	bool (*cgroup)(const char *path);
 };
 
 /* A hook is one of three kinds. */
@@ -75,7 +80,11 @@ struct memrescue_rescue_sink {
 #define HOOK_PART_RESCUE	1u
 #define HOOK_PART_ATOMIC	2u
 #define HOOK_PART_SPARE		3u
-#define HOOK_PARTS		4u
+#define HOOK_PART_LIFELINE	4u
+#define HOOK_PARTS		5u
+
+/* Rows of HOOK_PART_LIFELINE. */
+#define HOOK_LIFELINE_ROWS	2u
 
 /**
  * struct memrescue_hook - one row of the table
@@ -140,6 +149,8 @@ extern struct memrescue_hook memrescue_hook_exit_begins;
 extern struct memrescue_hook memrescue_hook_slowpath;
 extern struct memrescue_hook memrescue_hook_slowpath_return;
 extern struct memrescue_hook memrescue_hook_reclaim;
+extern struct memrescue_hook memrescue_hook_cgroup_made;
+extern struct memrescue_hook memrescue_hook_cgroup_removed;
 
 /* Written by memrescue_hook_init() only. */
 extern const struct memrescue_rescue_sink *memrescue_hook_rescue_sink;

@@ -16,6 +16,9 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/page_ref.h>
+#include <linux/preempt.h>
+#include <linux/rculist.h>
+#include <linux/seqlock.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "pool/internal.h"
@@ -197,26 +200,47 @@ EXPORT_SYMBOL_GPL(memrescue_pool_hand_over);
 
 /* ---- statistics ---- */
 
-/**
- * memrescue_pool_client_add() - add up what a client did, on all CPUs
- * @client: the client
- * @sum: added to
- *
- * Context: any.
- */
-void memrescue_pool_client_add(struct memrescue_pool_client *client,
-			       struct pool_client_counts *sum)
+static void add_counts(struct pool_client_counts *sum,
+		       const struct pool_client_counts *counts)
 {
-	const struct pool_client_counts *counts;
+	sum->gets += READ_ONCE(counts->gets);
+	sum->misses += READ_ONCE(counts->misses);
+	sum->puts += READ_ONCE(counts->puts);
+	sum->handed_over += READ_ONCE(counts->handed_over);
+}
+
+/* What a client did, on all CPUs. */
+static void add_client(struct pool_client_counts *sum,
+		       const struct memrescue_pool_client *client)
+{
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		counts = per_cpu_ptr(client->counts, cpu);
-		sum->gets += READ_ONCE(counts->gets);
-		sum->misses += READ_ONCE(counts->misses);
-		sum->puts += READ_ONCE(counts->puts);
-		sum->handed_over += READ_ONCE(counts->handed_over);
-	}
+	for_each_possible_cpu(cpu)
+		add_counts(sum, per_cpu_ptr(client->counts, cpu));
+}
+
+/**
+ * memrescue_pool_client_sum() - what all clients did, also those that are gone
+ * @sum: filled
+ *
+ * A client that leaves meanwhile is counted once.
+ *
+ * Context: any but NMI; takes no lock.
+ */
+void memrescue_pool_client_sum(struct pool_client_counts *sum)
+{
+	struct memrescue_pool_client *client;
+	unsigned int seq;
+
+	rcu_read_lock();
+	do {
+		seq = read_seqcount_begin(&memrescue_pool.leaves);
+		memset(sum, 0, sizeof(*sum));
+		add_counts(sum, &memrescue_pool.past);
+		list_for_each_entry_rcu(client, &memrescue_pool.clients, link)
+			add_client(sum, client);
+	} while (read_seqcount_retry(&memrescue_pool.leaves, seq));
+	rcu_read_unlock();
 }
 
 /* While the client is active some of what it does may not be in all sums. */
@@ -239,7 +263,7 @@ void memrescue_pool_client_stats(struct memrescue_pool_client *client,
 {
 	struct pool_client_counts sum = { 0 };
 
-	memrescue_pool_client_add(client, &sum);
+	add_client(&sum, client);
 	stats->gets = sum.gets;
 	stats->misses = sum.misses;
 	stats->puts = sum.puts;
@@ -250,35 +274,60 @@ void memrescue_pool_client_stats(struct memrescue_pool_client *client,
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_client_stats);
 
+/* A name, two numbers of 10 digits, five of 20, and what is between them. */
+#define CLIENT_LINE_BYTES	(MEMRESCUE_POOL_NAME + 2 * 11 + 5 * 21 + 1)
+
+static ssize_t client_line(struct memrescue_pool_client *client, char *buf,
+			   size_t size)
+{
+	struct memrescue_pool_client_stats stats;
+
+	memrescue_pool_client_stats(client, &stats);
+	return scnprintf(buf, size, "%s %u %u %llu %llu %llu %llu %llu\n",
+			 client->name, stats.quota, stats.credit,
+			 stats.outstanding, stats.gets, stats.misses,
+			 stats.puts, stats.handed_over);
+}
+
+/**
+ * memrescue_pool_more() - end of a table that does not fit
+ * @left: lines that did not; 0: it did
+ * @buf: where to write
+ * @size: at least POOL_MORE_BYTES
+ *
+ * Context: any.
+ * Return: bytes written.
+ */
+ssize_t memrescue_pool_more(unsigned int left, char *buf, size_t size)
+{
+	return left ? scnprintf(buf, size, "... %u more\n", left) : 0;
+}
+
 /**
  * memrescue_pool_table() - the clients as text, one line each
  * @buf: where to write
  * @size: its size, bytes
  *
- * Context: process context, may sleep.
- * Return: bytes written; whole lines only.
+ * Context: any but NMI; takes no lock.
+ * Return: bytes written; whole lines only. The last one says how many did not fit.
  */
 ssize_t memrescue_pool_table(char *buf, size_t size)
 {
-	struct memrescue_pool_client_stats stats;
 	struct memrescue_pool_client *client;
+	unsigned int left = 0;
 	ssize_t len;
 
 	len = scnprintf(buf, size,
 			"name quota credit outstanding gets misses puts handed_over\n");
-	mutex_lock(&memrescue_pool.lock);
-	list_for_each_entry(client, &memrescue_pool.clients, link) {
-		if (size - len < 256)
-			break;
-		memrescue_pool_client_stats(client, &stats);
-		len += scnprintf(buf + len, size - len,
-				 "%s %u %u %llu %llu %llu %llu %llu\n",
-				 client->name, stats.quota, stats.credit,
-				 stats.outstanding, stats.gets, stats.misses,
-				 stats.puts, stats.handed_over);
+	rcu_read_lock();
+	list_for_each_entry_rcu(client, &memrescue_pool.clients, link) {
+		if (left || size - len < CLIENT_LINE_BYTES + POOL_MORE_BYTES)
+			left++;
+		else
+			len += client_line(client, buf + len, size - len);
 	}
-	mutex_unlock(&memrescue_pool.lock);
-	return len;
+	rcu_read_unlock();
+	return len + memrescue_pool_more(left, buf + len, size - len);
 }
 
 /* ---- coming and going: process context ---- */
@@ -326,7 +375,7 @@ alloc_client(struct module *owner, const char *name, unsigned int quota,
 	}
 	strscpy(client->name, name, sizeof(client->name));
 	client->owner = owner;
-	client->quota = quota;
+	WRITE_ONCE(client->quota, quota);
 	client->flags = flags;
 	return client;
 }
@@ -353,7 +402,7 @@ __memrescue_pool_client_create(struct module *owner, const char *name,
 	mutex_lock(&memrescue_pool.lock);
 	err = check_room(name, quota);
 	if (!err) {
-		list_add_tail(&client->link, &memrescue_pool.clients);
+		list_add_tail_rcu(&client->link, &memrescue_pool.clients);
 		memrescue_pool_resize();
 	}
 	mutex_unlock(&memrescue_pool.lock);
@@ -380,28 +429,51 @@ static void release_credit(struct memrescue_pool_client *client)
 	}
 }
 
-/* Context: pool.lock held. */
+/*
+ * A reader finds what it did in one of both places. It tries again meanwhile, so
+ * the writer must not lose the CPU.
+ */
+static void leave(struct memrescue_pool_client *client,
+		  const struct pool_client_counts *sum)
+{
+	preempt_disable();
+	write_seqcount_begin(&memrescue_pool.leaves);
+	list_del_rcu(&client->link);
+	add_counts(&memrescue_pool.past, sum);
+	write_seqcount_end(&memrescue_pool.leaves);
+	preempt_enable();
+}
+
+/*
+ * Readers may still look at it: it is freed by free_left_client(), without the
+ * lock. Context: pool.lock held.
+ */
 static void destroy(struct memrescue_pool_client *client)
 {
 	struct pool_client_counts sum = { 0 };
 	unsigned long left;
 
 	lockdep_assert_held(&memrescue_pool.lock);
-	list_del(&client->link);
-	memrescue_pool_client_add(client, &sum);
-	memrescue_pool_client_add(client, &memrescue_pool.past);
+	add_client(&sum, client);
+	leave(client, &sum);
 	left = outstanding(&sum);
 	if (left) {
 		pr_warn("pool client %s is gone and has not put back %lu pages\n",
 			client->name, left);
 		atomic_long_add(left, &memrescue_pool_stats.lost);
 	}
-	client->quota = 0;
+	WRITE_ONCE(client->quota, 0);
 	release_credit(client);
 	/* What it had of the rescue share will not come back. */
 	while (memrescue_pool_dec(&client->borrowed))
 		memrescue_pool_dec(&memrescue_pool.rescue->lent);
 	memrescue_pool_resize();
+}
+
+/* Context: may sleep; pool.lock not held: the workers need not wait for readers. */
+static void free_left_client(struct memrescue_pool_client *client)
+{
+	synchronize_rcu();
 	free_client(client);
 }
 
@@ -423,26 +495,39 @@ void memrescue_pool_client_destroy(struct memrescue_pool_client *client)
 	destroy(client);
 	mutex_unlock(&memrescue_pool.lock);
 	memrescue_pool_kick_all();
+	free_left_client(client);
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_client_destroy);
+
+/* Destroys a client of that module; NULL: it has none. */
+static struct memrescue_pool_client *destroy_one_of(const struct module *owner)
+{
+	struct memrescue_pool_client *client, *found = NULL;
+
+	mutex_lock(&memrescue_pool.lock);
+	list_for_each_entry(client, &memrescue_pool.clients, link) {
+		if (client->owner != owner)
+			continue;
+		found = client;
+		pr_warn("pool client %s was left behind by its module\n",
+			client->name);
+		destroy(client);
+		break;
+	}
+	mutex_unlock(&memrescue_pool.lock);
+	return found;
+}
 
 /* A module that is gone without having destroyed its clients. */
 static int module_goes(struct notifier_block *block, unsigned long event,
 		       void *data)
 {
-	struct memrescue_pool_client *client, *next;
+	struct memrescue_pool_client *client;
 
 	if (event != MODULE_STATE_GOING || data == THIS_MODULE)
 		return NOTIFY_DONE;
-	mutex_lock(&memrescue_pool.lock);
-	list_for_each_entry_safe(client, next, &memrescue_pool.clients, link) {
-		if (client->owner != data)
-			continue;
-		pr_warn("pool client %s was left behind by its module\n",
-			client->name);
-		destroy(client);
-	}
-	mutex_unlock(&memrescue_pool.lock);
+	while ((client = destroy_one_of(data)))
+		free_left_client(client);
 	memrescue_pool_kick_all();
 	return NOTIFY_OK;
 }
@@ -470,7 +555,7 @@ int memrescue_pool_client_init(void)
 		free_client(rescue);
 		return err;
 	}
-	list_add(&rescue->link, &memrescue_pool.clients);
+	list_add_rcu(&rescue->link, &memrescue_pool.clients);
 	memrescue_pool.rescue = rescue;
 	return 0;
 }
@@ -486,5 +571,6 @@ void memrescue_pool_client_exit(void)
 	mutex_lock(&memrescue_pool.lock);
 	destroy(memrescue_pool.rescue);
 	mutex_unlock(&memrescue_pool.lock);
+	free_left_client(memrescue_pool.rescue);
 	memrescue_pool.rescue = NULL;
 }

@@ -5,7 +5,8 @@
  * Context: see each function. Getting and putting take no lock at all.
  * Lock order: pool.lock (mutex) is the only one. No memory is allocated with it
  * held, and CPU hotplug callbacks and the shrinker do not take it: who holds it
- * never waits for reclaim.
+ * never waits for reclaim. Nor do readers of the files in sysfs: any user may read
+ * them, and the workers would wait for a reader that does not get the CPU.
  */
 #ifndef MEMRESCUE_POOL_INTERNAL_H
 #define MEMRESCUE_POOL_INTERNAL_H
@@ -17,6 +18,7 @@
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/percpu.h>
+#include <linux/seqlock.h>
 #include <linux/workqueue.h>
 #include "pool/pool.h"
 #include "pool/rack.h"
@@ -89,9 +91,9 @@ struct pool_client_counts {
  * struct memrescue_pool_client - whoever has a share of the pool
  * @name: shown to the administrator; constant
  * @owner: module that created it, or NULL; constant
- * @quota: guaranteed share, pages. Protected by pool.lock
+ * @quota: guaranteed share, pages. Written with pool.lock held
  * @flags: MEMRESCUE_POOL_*; constant
- * @link: in pool.clients. Protected by pool.lock
+ * @link: in pool.clients. Written with pool.lock held, read under RCU as well
  * @counts: what it did
  * @credit: pages in the reserve that are there for it: a permit for each
  * @lent: pages of its share that are out, and will be put back
@@ -113,13 +115,15 @@ struct memrescue_pool_client {
 /**
  * struct pool - the one pool
  * @lock: protects @clients, the clients' quotas, @pairs, the knobs, @extra, what is
- *	derived from them (read with READ_ONCE() elsewhere) and @peak
+ *	derived from them (read with READ_ONCE() elsewhere)
  * @clients: all of them, @rescue first
  * @past: what clients did that are gone
+ * @leaves: a client leaves @clients, and what it did goes into @past
  * @rescue: whose share critical clients and rescued tasks may use
  * @cpus: for each possible CPU
  * @nodes: by number; NULL where there is no memory; constant
  * @pairs: how many pairs of each kind there shall be in each node
+ * @promised: pages of all quotas and of pairs; derived from them
  * @max_pages: what the racks have room for; constant
  * @extra: pages that are wanted beyond the base, after misses
  * @coming: pages that workers are about to put in
@@ -128,7 +132,7 @@ struct memrescue_pool_client {
  * @node_pages: how many there may be in the common rack of a node
  * @cpu_target, @node_target: how many there shall be on the shelf of a CPU and in
  *	the rack of a node, where the shrinker did not take any
- * @peak: the most pages that were seen
+ * @peak: the most pages that were seen; never becomes less
  * @dropped: pages that were put back and found no room; their first words are
  *	the links
  * @running: work may be queued
@@ -139,10 +143,12 @@ struct pool {
 	struct mutex lock;	/* see above */
 	struct list_head clients;
 	struct pool_client_counts past;
+	seqcount_t leaves;
 	struct memrescue_pool_client *rescue;
 	struct pool_cpu __percpu *cpus;
 	struct pool_node *nodes[MAX_NUMNODES];
 	unsigned int pairs;
+	unsigned int promised;
 	unsigned int max_pages;
 	unsigned int extra;
 	atomic_t coming;
@@ -226,15 +232,19 @@ void memrescue_pool_resize(void);
 unsigned long memrescue_pool_surplus(int nid);
 unsigned long memrescue_pool_shrink(int nid, unsigned long pages);
 bool memrescue_pool_grow(void);
+unsigned long memrescue_pool_peak(void);
 void memrescue_pool_filled(void);
 void memrescue_pool_tend(struct work_struct *work);
 
+/* The line that says how many others there would be. */
+#define POOL_MORE_BYTES	32u
+
 /* client.c: shares, and what clients do */
+ssize_t memrescue_pool_more(unsigned int left, char *buf, size_t size);
 struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,
 				   const nodemask_t *nodes);
 int memrescue_pool_client_init(void);
 void memrescue_pool_client_exit(void);
-void memrescue_pool_client_add(struct memrescue_pool_client *client,
-			       struct pool_client_counts *sum);
+void memrescue_pool_client_sum(struct pool_client_counts *sum);
 
 #endif

@@ -3,11 +3,12 @@
  * Lifelines: cgroups (v2) whose tasks are given pages of a share of their own when
  * they would have to reclaim.
  *
- * The list of cgroups is replaced as a whole. It holds a reference to each, until
- * nobody can look at the list any more.
+ * Here are the share, the rate, and the list as the administrator changes it. The
+ * list is replaced as a whole; the references to cgroups go from the old one to
+ * the new one. How they are found again is in follow.c.
  *
- * Context: process context, may sleep, where not said otherwise. Lock order:
- * lifeline_lock, then pool.lock.
+ * Context: process context, may sleep, where not said otherwise. Lock order: see
+ * lifeline.h.
  */
 #include <linux/cgroup.h>
 #include <linux/err.h>
@@ -19,6 +20,7 @@
 #include <linux/string.h>
 #include "compat/fault.h"
 #include "pool/internal.h"
+#include "pool/lifeline.h"
 #include "pool/rescue.h"
 
 /* The rate is counted in parts of a second. */
@@ -31,25 +33,10 @@
 #define PAIRS_PART	128u
 #define MOST_PAIRS	8u
 
-/* The longest path, with its NUL, bytes: 16 of them are shown in one page. */
-#define PATH_BYTES	240u
+/* Protects who is in the list, their cgroups, and the knob lifeline_pages. */
+DEFINE_MUTEX(memrescue_lifeline_lock);
 
-struct lifeline {
-	struct cgroup *cgroup;
-	char path[PATH_BYTES];
-};
-
-struct lifelines {
-	struct rcu_head rcu;
-	unsigned int nr;
-	struct lifeline list[];
-};
-
-/* Protects who is in the list, and the knob lifeline_pages. */
-static DEFINE_MUTEX(lifeline_lock);
-
-/* NULL: none. Written with lifeline_lock held. */
-static struct lifelines __rcu *lifelines;
+struct lifelines __rcu *memrescue_lifelines;
 
 static struct memrescue_pool_client *lifeline_client;
 
@@ -57,29 +44,6 @@ static struct memrescue_pool_client *lifeline_client;
 static atomic64_t rate;
 
 /* ---- in the handler: like an NMI ---- */
-
-/**
- * memrescue_lifeline_holds() - is current in one of the cgroups?
- *
- * Context: any.
- * Return: true if it is, or in one below.
- */
-bool memrescue_lifeline_holds(void)
-{
-	struct lifelines *all;
-	bool found = false;
-	unsigned int i;
-
-	if (!rcu_access_pointer(lifelines))
-		return false;
-	rcu_read_lock();
-	all = rcu_dereference(lifelines);
-	for (i = 0; all && i < all->nr && !found; i++)
-		found = task_under_cgroup_hierarchy(current,
-						    all->list[i].cgroup);
-	rcu_read_unlock();
-	return found;
-}
 
 /**
  * memrescue_lifeline_within_rate() - some more pages, if they are not too many
@@ -127,7 +91,7 @@ static int set_quota(unsigned int pages)
 	u64 sum = pages;
 	int err = 0;
 
-	lockdep_assert_held(&lifeline_lock);
+	lockdep_assert_held(&memrescue_lifeline_lock);
 	mutex_lock(&memrescue_pool.lock);
 	list_for_each_entry(client, &memrescue_pool.clients, link)
 		if (client != lifeline_client)
@@ -140,19 +104,13 @@ static int set_quota(unsigned int pages)
 		WRITE_ONCE(memrescue_pool.pairs, was);
 		err = -ENOSPC;
 	} else {
-		lifeline_client->quota = pages;
+		WRITE_ONCE(lifeline_client->quota, pages);
 	}
 	memrescue_pool_resize();
 	mutex_unlock(&memrescue_pool.lock);
 	if (!err)
 		memrescue_pool_kick_all();
 	return err;
-}
-
-static struct lifelines *current_list(void)
-{
-	return rcu_dereference_protected(lifelines,
-					 lockdep_is_held(&lifeline_lock));
 }
 
 /**
@@ -167,12 +125,12 @@ int memrescue_lifeline_set_pages(unsigned int pages)
 {
 	int err = 0;
 
-	mutex_lock(&lifeline_lock);
-	if (current_list())
+	mutex_lock(&memrescue_lifeline_lock);
+	if (memrescue_lifelines_locked())
 		err = set_quota(pages);
 	if (!err)
 		WRITE_ONCE(memrescue_rescue_knobs.lifeline_pages, pages);
-	mutex_unlock(&lifeline_lock);
+	mutex_unlock(&memrescue_lifeline_lock);
 	return err;
 }
 
@@ -205,9 +163,9 @@ static struct lifelines *copy_list(const struct lifelines *old,
 /* Context: lifeline_lock held. On return nobody looks at the old list. */
 static void replace_list(struct lifelines *new)
 {
-	struct lifelines *old = current_list();
+	struct lifelines *old = memrescue_lifelines_locked();
 
-	rcu_assign_pointer(lifelines, new);
+	rcu_assign_pointer(memrescue_lifelines, new);
 	synchronize_rcu();
 	kfree(old);
 }
@@ -222,100 +180,122 @@ static unsigned int find_path(const struct lifelines *all, const char *path)
 	return UINT_MAX;
 }
 
-static unsigned int find_cgroup(const struct lifelines *all,
-				const struct cgroup *cgroup)
-{
-	unsigned int i;
-
-	for (i = 0; all && i < all->nr; i++)
-		if (all->list[i].cgroup == cgroup)
-			return i;
-	return UINT_MAX;
-}
-
-static bool is_removed(const struct lifeline *lifeline)
-{
-	return !(READ_ONCE(lifeline->cgroup->self.flags) & CSS_ONLINE);
-}
-
 /*
- * Where no cgroup but the root is in the default hierarchy, the machine has those
- * of the first version only, or none at all.
+ * The path as the kernel writes it: each slash once, none at the end. Returns 0,
+ * -EINVAL for one that is not absolute, -ENAMETOOLONG.
  */
-static struct cgroup *find(const char *path)
+static int tidy_path(const char *path, char *tidy)
 {
-	struct cgroup *cgroup = cgroup_get_from_path(path);
+	unsigned int n = 0;
 
-	if (IS_ERR(cgroup) && !READ_ONCE(cgrp_dfl_root.cgrp.nr_descendants))
-		return ERR_PTR(-EOPNOTSUPP);
-	return cgroup;
+	if (path[0] != '/')
+		return -EINVAL;
+	for (; *path; path++) {
+		if (path[0] == '/' && (path[1] == '/' || !path[1]))
+			continue;
+		if (n == LIFELINE_PATH_BYTES - 1)
+			return -ENAMETOOLONG;
+		tidy[n++] = *path;
+	}
+	tidy[n] = '\0';
+	return 0;
 }
 
-/* Context: lifeline_lock held. The new list has the reference to @cgroup. */
+/* Context: lifeline_lock held. If it succeeds the list has the reference. */
 static int add(struct cgroup *cgroup, const char *path)
 {
-	struct lifelines *old = current_list(), *new;
-	unsigned int same = find_path(old, path);
-	struct cgroup *gone = NULL;
+	struct lifelines *old = memrescue_lifelines_locked(), *new;
+	struct lifeline *last;
 	int err;
 
-	if (find_cgroup(old, cgroup) != UINT_MAX)
-		return -EEXIST;
-	/* Of that name there was one that has been removed. */
-	if (same != UINT_MAX)
-		gone = old->list[same].cgroup;
-	else if (old && old->nr >= LIFELINES)
+	if (old && old->nr >= LIFELINES)
 		return -ENOSPC;
-	new = copy_list(old, same, 1);
+	new = copy_list(old, UINT_MAX, 1);
 	if (!new)
 		return -ENOMEM;
-	new->list[new->nr - 1].cgroup = cgroup;
-	strscpy(new->list[new->nr - 1].path, path, PATH_BYTES);
+	last = &new->list[new->nr - 1];
+	RCU_INIT_POINTER(last->cgroup, cgroup);
+	strscpy(last->path, path, LIFELINE_PATH_BYTES);
 	err = old ? 0 : set_quota(memrescue_rescue_knobs.lifeline_pages);
 	if (err) {
 		kfree(new);
 		return err;
 	}
 	replace_list(new);
-	if (gone)
-		cgroup_put(gone);
 	return 0;
+}
+
+/*
+ * A service may name its cgroup whenever it starts. Has it been made anew since
+ * it was last named, that is no error. Context: lifeline_lock held.
+ */
+static int name_again(struct lifeline *lifeline)
+{
+	if (!lifeline->anew)
+		return -EEXIST;
+	lifeline->anew = false;
+	return 0;
+}
+
+/* Of the reference to @cgroup the list takes what it needs. */
+static int add_or_name_again(struct cgroup *cgroup, const char *path)
+{
+	struct lifelines *all;
+	unsigned int same;
+	bool kept = false;
+	int err;
+
+	mutex_lock(&memrescue_lifeline_lock);
+	all = memrescue_lifelines_locked();
+	same = find_path(all, path);
+	if (same != UINT_MAX) {
+		err = name_again(&all->list[same]);
+	} else {
+		err = add(cgroup, path);
+		kept = !err;
+	}
+	mutex_unlock(&memrescue_lifeline_lock);
+	if (!kept)
+		cgroup_put(cgroup);
+	return err;
 }
 
 /**
  * memrescue_lifeline_add() - a cgroup becomes a lifeline
  * @path: its path in the default hierarchy
  *
- * Context: process context, may sleep.
+ * It has to be there now. When it is removed its path stays in the list.
+ *
+ * Context: process context, may sleep; memrescue_follow_start() has to follow.
  * Return: 0; -EINVAL for what is no path, or the path of the root; -ENAMETOOLONG;
  * -ENOENT or -ENOTDIR if there is no such cgroup; -EOPNOTSUPP if cgroups v2 are
- * not in use; -EEXIST if it is one already; -ENOSPC if there are LIFELINES, or the
- * pool's cap leaves no room for their share; -ENOMEM.
+ * not in use; -EEXIST if it is one already, unless it was made anew since it was
+ * last added; -ENOSPC if there are LIFELINES, or the pool's cap leaves no room for
+ * their share; -ENOMEM.
  */
 int memrescue_lifeline_add(const char *path)
 {
+	char tidy[LIFELINE_PATH_BYTES];
 	struct cgroup *cgroup;
 	int err;
 
-	if (path[0] != '/')
-		return -EINVAL;
-	if (strlen(path) >= PATH_BYTES)
-		return -ENAMETOOLONG;
-	cgroup = find(path);
+	err = tidy_path(path, tidy);
+	if (err)
+		return err;
+	cgroup = memrescue_follow_find(tidy);
 	if (IS_ERR(cgroup))
 		return PTR_ERR(cgroup);
-	mutex_lock(&lifeline_lock);
 	/* What is for everybody is for nobody. */
-	err = cgroup == &cgrp_dfl_root.cgrp ? -EINVAL : add(cgroup, path);
-	mutex_unlock(&lifeline_lock);
-	if (err)
+	if (cgroup == &cgrp_dfl_root.cgrp) {
 		cgroup_put(cgroup);
-	return err;
+		return -EINVAL;
+	}
+	return add_or_name_again(cgroup, tidy);
 }
 
 /**
  * memrescue_lifeline_remove() - a cgroup is no lifeline any more
- * @path: as it was added, whether or not there still is one
+ * @path: as it was added, whether or not there is one at the moment
  *
  * Context: process context, may sleep.
  * Return: 0; -ENOENT if it is none; -ENOMEM.
@@ -323,13 +303,16 @@ int memrescue_lifeline_add(const char *path)
 int memrescue_lifeline_remove(const char *path)
 {
 	struct lifelines *old, *new = NULL;
+	char tidy[LIFELINE_PATH_BYTES];
 	struct cgroup *cgroup = NULL;
 	unsigned int i;
 	int err = 0;
 
-	mutex_lock(&lifeline_lock);
-	old = current_list();
-	i = find_path(old, path);
+	if (tidy_path(path, tidy))
+		return -ENOENT;
+	mutex_lock(&memrescue_lifeline_lock);
+	old = memrescue_lifelines_locked();
+	i = find_path(old, tidy);
 	if (i == UINT_MAX) {
 		err = -ENOENT;
 		goto out_unlock;
@@ -340,12 +323,12 @@ int memrescue_lifeline_remove(const char *path)
 	}
 	if (err)
 		goto out_unlock;
-	cgroup = old->list[i].cgroup;
+	cgroup = memrescue_lifeline_cgroup(&old->list[i]);
 	replace_list(new);
 	if (!new)
 		set_quota(0);
 out_unlock:
-	mutex_unlock(&lifeline_lock);
+	mutex_unlock(&memrescue_lifeline_lock);
 	if (cgroup)
 		cgroup_put(cgroup);
 	return err;
@@ -361,10 +344,18 @@ unsigned int memrescue_lifeline_count(void)
 {
 	unsigned int nr;
 
-	mutex_lock(&lifeline_lock);
-	nr = current_list() ? current_list()->nr : 0;
-	mutex_unlock(&lifeline_lock);
+	mutex_lock(&memrescue_lifeline_lock);
+	nr = memrescue_lifelines_locked() ? memrescue_lifelines_locked()->nr : 0;
+	mutex_unlock(&memrescue_lifeline_lock);
 	return nr;
+}
+
+/* Context: RCU read-side critical section. */
+static bool is_gone(const struct lifeline *lifeline)
+{
+	const struct cgroup *cgroup = rcu_dereference(lifeline->cgroup);
+
+	return !cgroup || !memrescue_follow_is_alive(cgroup);
 }
 
 /**
@@ -372,7 +363,7 @@ unsigned int memrescue_lifeline_count(void)
  * @buf: where to write
  * @size: its size, bytes
  *
- * Context: process context, may sleep.
+ * Context: any; takes no lock.
  * Return: bytes written.
  */
 ssize_t memrescue_lifeline_table(char *buf, size_t size)
@@ -381,13 +372,13 @@ ssize_t memrescue_lifeline_table(char *buf, size_t size)
 	ssize_t len = 0;
 	unsigned int i;
 
-	mutex_lock(&lifeline_lock);
-	all = current_list();
+	rcu_read_lock();
+	all = rcu_dereference(memrescue_lifelines);
 	for (i = 0; all && i < all->nr; i++)
 		len += scnprintf(buf + len, size - len, "%s%s\n",
 				 all->list[i].path,
-				 is_removed(&all->list[i]) ? " (removed)" : "");
-	mutex_unlock(&lifeline_lock);
+				 is_gone(&all->list[i]) ? " (gone)" : "");
+	rcu_read_unlock();
 	return len;
 }
 
@@ -402,10 +393,16 @@ ssize_t memrescue_lifeline_table(char *buf, size_t size)
 int memrescue_lifeline_init(void)
 {
 	struct memrescue_pool_client *client;
+	int err;
 
+	err = memrescue_follow_init();
+	if (err)
+		return err;
 	client = __memrescue_pool_client_create(NULL, "lifeline", 0, 0);
-	if (IS_ERR(client))
+	if (IS_ERR(client)) {
+		memrescue_follow_exit();
 		return PTR_ERR(client);
+	}
 	lifeline_client = client;
 	return 0;
 }
@@ -417,16 +414,21 @@ int memrescue_lifeline_init(void)
  */
 void memrescue_lifeline_exit(void)
 {
+	struct cgroup *cgroup;
 	struct lifelines *all;
 	unsigned int i;
 
-	mutex_lock(&lifeline_lock);
-	all = current_list();
-	RCU_INIT_POINTER(lifelines, NULL);
-	for (i = 0; all && i < all->nr; i++)
-		cgroup_put(all->list[i].cgroup);
+	mutex_lock(&memrescue_lifeline_lock);
+	all = memrescue_lifelines_locked();
+	RCU_INIT_POINTER(memrescue_lifelines, NULL);
+	for (i = 0; all && i < all->nr; i++) {
+		cgroup = memrescue_lifeline_cgroup(&all->list[i]);
+		if (cgroup)
+			cgroup_put(cgroup);
+	}
 	kfree(all);
-	mutex_unlock(&lifeline_lock);
+	mutex_unlock(&memrescue_lifeline_lock);
 	memrescue_pool_client_destroy(lifeline_client);
 	lifeline_client = NULL;
+	memrescue_follow_exit();
 }

@@ -10,6 +10,7 @@
 #define CREATE_TRACE_POINTS
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -31,6 +32,9 @@ struct memrescue_pool_knobs memrescue_pool_knobs = {
 struct memrescue_pool_stats memrescue_pool_stats;
 
 struct pool memrescue_pool;
+
+/* In the debug build a knob's change can take so long. */
+#define POOL_LOCK_TEST_MS	5000u
 
 static struct shrinker *shrinker;
 static int state_online = -1, state_dead = -1;
@@ -290,6 +294,7 @@ int memrescue_pool_init(unsigned int max_pages)
 	}
 	mutex_init(&memrescue_pool.lock);
 	INIT_LIST_HEAD(&memrescue_pool.clients);
+	seqcount_init(&memrescue_pool.leaves);
 	init_llist_head(&memrescue_pool.dropped);
 	INIT_DELAYED_WORK(&memrescue_pool.tend, memrescue_pool_tend);
 	err = init_stores(max_pages);
@@ -373,6 +378,9 @@ int memrescue_pool_set(unsigned int *knob, unsigned int value)
 	int err = 0;
 
 	mutex_lock(&memrescue_pool.lock);
+	/* So that a test can see that readers do not wait. */
+	if (memrescue_fault("pool-lock"))
+		msleep(POOL_LOCK_TEST_MS);
 	old = *knob;
 	WRITE_ONCE(*knob, value);
 	if (!knobs_are_good()) {
@@ -392,53 +400,55 @@ int memrescue_pool_set(unsigned int *knob, unsigned int value)
  * memrescue_pool_now() - what is in the pool
  * @now: filled
  *
- * Context: process context, may sleep.
+ * Context: process context; takes no lock.
  */
 void memrescue_pool_now(struct memrescue_pool_now *now)
 {
-	struct memrescue_pool_client *client;
 	struct pool_client_counts sum;
 
 	memset(now, 0, sizeof(*now));
-	mutex_lock(&memrescue_pool.lock);
 	now->common = memrescue_pool_common();
 	now->reserved = memrescue_pool_reserved();
 	now->target = memrescue_pool_target();
-	memrescue_pool.peak = max(memrescue_pool.peak,
-				  now->common + now->reserved);
-	now->peak = memrescue_pool.peak;
+	now->peak = memrescue_pool_peak();
 	now->cap = memrescue_pool_cap();
-	sum = memrescue_pool.past;
-	list_for_each_entry(client, &memrescue_pool.clients, link)
-		memrescue_pool_client_add(client, &sum);
+	memrescue_pool_client_sum(&sum);
 	now->gets = sum.gets;
 	now->misses = sum.misses;
 	now->puts = sum.puts;
 	now->handed_over = sum.handed_over;
-	mutex_unlock(&memrescue_pool.lock);
 }
+
+/* A number of 10 digits, one of 20, one of 10. */
+#define NODE_LINE_BYTES	48u
 
 /**
  * memrescue_pool_node_table() - the nodes as text, one line each
  * @buf: where to write
  * @size: its size, bytes
  *
- * Context: process context.
- * Return: bytes written; whole lines only.
+ * Context: process context; takes no lock.
+ * Return: bytes written; whole lines only. The last one says how many did not fit.
  */
 ssize_t memrescue_pool_node_table(char *buf, size_t size)
 {
 	struct pool_node *node;
+	unsigned int left = 0;
 	ssize_t len;
 	int nid;
 
+	/* Few machines have so many nodes that it ever happens. */
+	if (memrescue_fault("pool-nodes"))
+		size = NODE_LINE_BYTES + POOL_MORE_BYTES;
 	len = scnprintf(buf, size, "node common target\n");
 	for_each_pool_node(node, nid) {
-		if (size - len < 64)
-			break;
+		if (left || size - len < NODE_LINE_BYTES + POOL_MORE_BYTES) {
+			left++;
+			continue;
+		}
 		len += scnprintf(buf + len, size - len, "%d %lu %u\n", nid,
 				 memrescue_pool_node_common(node),
 				 memrescue_pool_node_target(node));
 	}
-	return len;
+	return len + memrescue_pool_more(left, buf + len, size - len);
 }

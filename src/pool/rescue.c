@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include "compat/alloc.h"
 #include "pool/internal.h"
+#include "pool/lifeline.h"
 #include "pool/rescue.h"
 #include "pool/trace.h"
 
@@ -196,7 +197,7 @@ static struct page *rescue_task(gfp_t gfp, unsigned int order,
 		return NULL;
 	if (!order && READ_ONCE(memrescue_rescue_knobs.dying) && is_dying())
 		page = serve(RESCUE_DYING, gfp, nodes, frozen);
-	if (page || !memrescue_lifeline_holds())
+	if (page || !memrescue_follow_holds())
 		return page;
 	return rescue_lifeline(gfp, order, nodes, frozen);
 }
@@ -212,6 +213,7 @@ static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
 const struct memrescue_rescue_sink memrescue_rescue_sink = {
 	.task = rescue_task,
 	.atomic = rescue_atomic,
+	.cgroup = memrescue_follow_cgroup,
 };
 
 /**

@@ -73,7 +73,10 @@ int memrescue_lifeline_set_pages(unsigned int pages);
 unsigned int memrescue_lifeline_count(void);
 ssize_t memrescue_lifeline_table(char *buf, size_t size);
 struct memrescue_pool_client *memrescue_lifeline_client(void);
-bool memrescue_lifeline_holds(void);
 bool memrescue_lifeline_within_rate(unsigned int pages);
+
+/* follow.c */
+void memrescue_follow_start(bool poll);
+void memrescue_follow_stop(void);
 
 #endif

@@ -195,8 +195,8 @@ static void set_rescue_quota(void)
 		if (client != rescue)
 			promised += client->quota;
 	most = most > promised ? most - promised : 0;
-	rescue->quota = min(memrescue_pool_knobs.rescue_pages *
-			    num_present_cpus(), most);
+	WRITE_ONCE(rescue->quota, min(memrescue_pool_knobs.rescue_pages *
+				      num_present_cpus(), most));
 }
 
 /* What the shrinker took is wanted again. Returns how much it was. */
@@ -227,18 +227,15 @@ unsigned int memrescue_pool_node_target(struct pool_node *node)
 /**
  * memrescue_pool_target() - how many pages there shall be of all
  *
- * Context: process context, pool.lock held.
+ * Context: any; takes no lock.
  * Return: pages, guaranteed shares included.
  */
 unsigned int memrescue_pool_target(void)
 {
+	unsigned int sum = READ_ONCE(memrescue_pool.promised);
 	struct pool_node *node;
-	struct pool_size size;
-	unsigned int sum;
 	int nid;
 
-	measure(&size);
-	sum = size.reserved;
 	for_each_pool_node(node, nid)
 		sum += memrescue_pool_node_target(node);
 	return sum;
@@ -258,6 +255,7 @@ void memrescue_pool_resize(void)
 
 	set_rescue_quota();
 	measure(&size);
+	WRITE_ONCE(pool->promised, size.reserved);
 	pool->extra = min(pool->extra, pool_size_most_extra(&size));
 	size.extra = pool->extra;
 	if (!pool->extra)
@@ -355,13 +353,25 @@ static void set_extra(unsigned int extra)
 	memrescue_pool_resize();
 }
 
-static void note_peak(void)
+/**
+ * memrescue_pool_peak() - look how many pages there are
+ *
+ * Context: any; takes no lock.
+ * Return: the most that were ever seen.
+ */
+unsigned long memrescue_pool_peak(void)
 {
 	unsigned long pages = memrescue_pool_common() +
 			      memrescue_pool_reserved();
+	unsigned long old, was = READ_ONCE(memrescue_pool.peak);
 
-	if (pages > memrescue_pool.peak)
-		memrescue_pool.peak = pages;
+	while (pages > was) {
+		old = cmpxchg(&memrescue_pool.peak, was, pages);
+		if (old == was)
+			return pages;
+		was = old;
+	}
+	return was;
 }
 
 /**
@@ -399,7 +409,7 @@ bool memrescue_pool_grow(void)
 	if (missed)
 		mod_delayed_work(memrescue_pool.wq, &memrescue_pool.tend,
 				 msecs_to_jiffies(TEND_MS));
-	note_peak();
+	memrescue_pool_peak();
 	mutex_unlock(&memrescue_pool.lock);
 	return missed;
 }
@@ -421,9 +431,7 @@ static void tend_later(void)
 void memrescue_pool_filled(void)
 {
 	tend_later();
-	mutex_lock(&memrescue_pool.lock);
-	note_peak();
-	mutex_unlock(&memrescue_pool.lock);
+	memrescue_pool_peak();
 }
 
 /**
@@ -449,7 +457,7 @@ void memrescue_pool_tend(struct work_struct *work)
 		size.extra = pool_size_decayed(&size);
 	}
 	set_extra(size.extra);
-	note_peak();
+	memrescue_pool_peak();
 	mutex_unlock(&memrescue_pool.lock);
 	for_each_pool_node(node, nid)
 		trim(nid, READ_ONCE(node->shelf_target),

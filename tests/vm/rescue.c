@@ -220,25 +220,6 @@ static void bounds(void)
 	cg_remove(cg);
 }
 
-static void removed(void)
-{
-	struct cgroup *cg = cg_new("gone");
-	char text[4096];
-
-	lifeline_set('+', cg);
-	cg_remove(cg);
-	file_read(MR_POOL "lifelines", text, sizeof(text));
-	ok(!strcmp(text, "/mr-gone (removed)"), "removed cgroup: is shown as such");
-	cg = cg_new("gone");
-	is_eq(lifeline_set('+', cg), 0, "removed cgroup: one of the same name takes its place");
-	file_read(MR_POOL "lifelines", text, sizeof(text));
-	ok(!strcmp(text, "/mr-gone"), "removed cgroup: and is there");
-	cg_remove(cg);
-	is_eq(pool_set("lifelines", "-/mr-gone"), 0, "removed cgroup: can be taken from the list");
-	file_read(MR_POOL "lifelines", text, sizeof(text));
-	ok(!text[0], "removed cgroup: which is empty then");
-}
-
 /* ---- knobs ---- */
 
 static void bad_input(void)
@@ -566,7 +547,7 @@ static void end(void)
 }
 
 static void (*const parts[])(void) = {
-	plain, dying, dying_others, off, lifelines, bounds, removed, bad_input, passive, among_many, atomic, refuted,
+	plain, dying, dying_others, off, lifelines, bounds, bad_input, passive, among_many, atomic, refuted,
 	unload, thrash,
 };
 
