@@ -8,6 +8,8 @@
  *   lifeline  tasks of cgroups that the administrator named: from their own share
  *             only, so many in a second at most
  *             (two pages that belong together are counted as lifeline-pair)
+ *             What may fail is not given a page to either: it fails, before it
+ *             reclaims
  *   atomic    allocations that cannot wait and have failed: from the common part
  *
  * Context: like an NMI, where not said otherwise: no lock, no printing.
@@ -52,16 +54,12 @@ static bool is_torn_down(void)
 	       (READ_ONCE(signal->group_exit_code) & 0x7f);
 }
 
+/* Of those that are to be rescued. */
 static bool is_dying(void)
 {
-	return fatal_signal_pending(current) || tsk_is_oom_victim(current) ||
-	       is_torn_down();
-}
-
-/* Read-ahead and the like: it can do without, and might take all there is. */
-static bool is_opportunistic(gfp_t gfp)
-{
-	return (gfp & __GFP_NORETRY) && (gfp & __GFP_MOVABLE);
+	return READ_ONCE(memrescue_rescue_knobs.dying) &&
+	       (fatal_signal_pending(current) || tsk_is_oom_victim(current) ||
+		is_torn_down());
 }
 
 /* The other half is for critical clients, however many tasks die. */
@@ -192,13 +190,30 @@ static struct page *rescue_task(gfp_t gfp, unsigned int order,
 {
 	struct page *page = NULL;
 
-	if ((current->flags & PF_KTHREAD) || is_opportunistic(gfp))
+	if (current->flags & PF_KTHREAD)
 		return NULL;
-	if (!order && READ_ONCE(memrescue_rescue_knobs.dying) && is_dying())
+	if (!order && is_dying())
 		page = serve(RESCUE_DYING, gfp, nodes, frozen);
 	if (page || !memrescue_lifeline_holds())
 		return page;
 	return rescue_lifeline(gfp, order, nodes, frozen);
+}
+
+/* Its rate does not matter: it costs no page. */
+static bool rescue_fails(void)
+{
+	unsigned int class;
+
+	if (current->flags & PF_KTHREAD)
+		return false;
+	if (is_dying())
+		class = RESCUE_DYING;
+	else if (memrescue_lifeline_holds())
+		class = RESCUE_LIFELINE;
+	else
+		return false;
+	atomic_long_inc(&counts[class].failed);
+	return true;
 }
 
 static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
@@ -211,6 +226,7 @@ static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
 
 const struct memrescue_rescue_sink memrescue_rescue_sink = {
 	.task = rescue_task,
+	.fails = rescue_fails,
 	.atomic = rescue_atomic,
 };
 
@@ -248,11 +264,12 @@ ssize_t memrescue_rescue_table(char *buf, size_t size)
 	unsigned int i;
 	ssize_t len;
 
-	len = scnprintf(buf, size, "class served missed limited\n");
+	len = scnprintf(buf, size, "class served missed limited failed\n");
 	for (i = 0; i < RESCUE_CLASSES; i++)
-		len += scnprintf(buf + len, size - len, "%s %lu %lu %lu\n",
+		len += scnprintf(buf + len, size - len, "%s %lu %lu %lu %lu\n",
 				 names[i], atomic_long_read(&counts[i].served),
 				 atomic_long_read(&counts[i].missed),
-				 atomic_long_read(&counts[i].limited));
+				 atomic_long_read(&counts[i].limited),
+				 atomic_long_read(&counts[i].failed));
 	return len;
 }

@@ -50,11 +50,13 @@ struct memrescue_rescue_knobs {
  * @served: allocations that were given a page
  * @missed: those for which there was none
  * @limited: those that were too many in that second
+ * @failed: those that may fail, and did, without reclaim
  */
 struct memrescue_rescue_counts {
 	atomic_long_t served;
 	atomic_long_t missed;
 	atomic_long_t limited;
+	atomic_long_t failed;
 };
 
 extern struct memrescue_rescue_knobs memrescue_rescue_knobs;

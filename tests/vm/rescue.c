@@ -370,6 +370,68 @@ static void passive(void)
 	diag("%ld compared", row.hits);
 }
 
+/* ---- what may fail ---- */
+
+static long dma_stalls(void)
+{
+	return file_key("/proc/vmstat", "allocstall_dma");
+}
+
+/* As a task of that class; the zone has nothing left. It fails, and does not reclaim. */
+static void fails(const char *class, struct cgroup *cg, struct mrt_alloc how, const char *name)
+{
+	long before = rescued(class, FAILED), served = rescued_all(SERVED), stalls = dma_stalls();
+
+	alloc_in_child(cg, &how);
+	is_eq(how.done, 1, "%s: the task is done", name);
+	is_eq(how.got, 0, "%s: it gets nothing", name);
+	is_ge(rescued(class, FAILED) - before, how.nr, "%s: all of them fail at once", name);
+	is_eq(dma_stalls() - stalls, 0, "%s: without reclaim", name);
+	/* A few while it exits. */
+	is_le(rescued_all(SERVED) - served, 100, "%s: and without a page", name);
+	diag("%s: the worst %u us, all of %u %llu us", name, how.worst_us, how.nr, (unsigned long long)how.all_us);
+}
+
+static void may_fail(void)
+{
+	struct mrt_alloc how = { .kind = MRT_GFP_DMA, .nr = 200 };
+	struct cgroup *cg = cg_new("fails");
+	struct mrt_alloc *all = shared_memory(sizeof(*all));
+	long failed, stalls;
+	pid_t pid;
+
+	if (!reclaim()) {
+		skip("the kernel has no small zone", "may fail: at once");
+		return;
+	}
+	lifeline_set('+', cg);
+	/* Of the smallest zone: nothing fails while there is a page. */
+	*all = (struct mrt_alloc){ .kind = MRT_GFP_DMA, .nr = 1500, .hold_ms = 600000 };
+	pid = start_child(NULL, all, false);
+	ok(WAIT_UNTIL(all->held, PATIENCE_MS) && all->got < all->nr, "may fail: a task has all of it, page by page");
+	fails("lifeline", cg, how, "lifeline, may fail");
+	how.flags = MRT_ALLOC_WHEN_KILLED;
+	fails("dying", NULL, how, "dying, may fail");
+	fails("lifeline", cg, (struct mrt_alloc){ .kind = MRT_GFP_PAIR_DMA, .nr = 200 }, "lifeline, two pages that may fail");
+	failed = rescued("lifeline", FAILED) + rescued("dying", FAILED);
+	stalls = dma_stalls();
+	how.flags = 0;
+	alloc_in_child(NULL, &how);
+	ok(how.done && dma_stalls() > stalls, "others, may fail: they reclaim");
+	is_le(rescued("lifeline", FAILED) + rescued("dying", FAILED) - failed, 20, "others, may fail: they are not made to fail");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	WAIT_UNTIL(reclaim(), PATIENCE_MS);
+	failed = rescued("lifeline", FAILED);
+	how = (struct mrt_alloc){ .kind = MRT_GFP_READAHEAD, .nr = 200 };
+	alloc_in_child(cg, &how);
+	check_pages(&how, 200, "lifeline, read-ahead");
+	is_eq(rescued("lifeline", FAILED) - failed, 0, "lifeline, read-ahead: does not fail while there is memory");
+	lifeline_set('-', cg);
+	cg_remove(cg);
+	munmap(all, sizeof(*all));
+}
+
 static void load_debug(const char *fail)
 {
 	char params[128];
@@ -452,6 +514,16 @@ static bool is_served(struct cgroup *cg, struct mrt_alloc *line)
 	return rescued("lifeline", SERVED) > before;
 }
 
+/* What the program of a lifeline does that was paged out: read-ahead, and not a page of its own is served for it. */
+static bool read_ahead_fails(struct cgroup *cg, struct mrt_alloc *line)
+{
+	long before = rescued("lifeline", FAILED);
+
+	*line = (struct mrt_alloc){ .kind = MRT_GFP_READAHEAD, .nr = 400 };
+	alloc_in_child(cg, line);
+	return rescued("lifeline", FAILED) > before;
+}
+
 static void thrash(void)
 {
 	struct mrt_alloc plain = { .kind = MRT_GFP_USER, .nr = 400 }, line;
@@ -475,6 +547,9 @@ static void thrash(void)
 	diag("of 400 pages the worst and all, us: plain %u %llu, lifeline %u %llu", plain.worst_us,
 	     (unsigned long long)plain.all_us, line.worst_us, (unsigned long long)line.all_us);
 	ok(served, "thrashing: the lifeline's task is served");
+	ok(WAIT_UNTIL(read_ahead_fails(cg, &line), PATIENCE_MS), "thrashing: its read-ahead fails at once");
+	diag("read-ahead: got %u of 400, the worst and all, us: %u %llu", line.got, line.worst_us,
+	     (unsigned long long)line.all_us);
 	is_eq(waitpid(hog, NULL, WNOHANG), 0, "thrashing: all the while");
 	kill_eater(hog);
 	kill_eater(eater);
@@ -566,7 +641,7 @@ static void end(void)
 }
 
 static void (*const parts[])(void) = {
-	plain, dying, dying_others, off, lifelines, bounds, removed, bad_input, passive, among_many, atomic, refuted,
+	plain, dying, dying_others, off, lifelines, bounds, removed, bad_input, passive, may_fail, among_many, atomic, refuted,
 	unload, thrash,
 };
 

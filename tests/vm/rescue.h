@@ -11,7 +11,7 @@
 #define pool_get	pool
 
 /* Columns of the tables "rescued" and "clients". */
-enum { SERVED = 1, MISSED, LIMITED };
+enum { SERVED = 1, MISSED, LIMITED, FAILED };
 enum { QUOTA = 1, CREDIT, OUTSTANDING, GETS };
 
 /* ---- the pool ---- */
