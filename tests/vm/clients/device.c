@@ -126,6 +126,7 @@ static long mpt_count_node(struct client_file *f, unsigned long nid)
 
 #ifdef CONFIG_MEMORY_FAILURE
 #define BROKEN	3u	/* so few that no worker is called meanwhile */
+#define LOOKED	64u
 
 static void break_and_put(struct client_file *f, struct page *page, bool inside)
 {
@@ -138,7 +139,7 @@ static void break_and_put(struct client_file *f, struct page *page, bool inside)
 
 static long mpt_break(struct client_file *f, bool inside)
 {
-	struct page *broken[BROKEN] = { NULL }, *good[BROKEN] = { NULL };
+	struct page *broken[BROKEN] = { NULL }, *good[LOOKED] = { NULL };
 	unsigned int i;
 	long bad = 0;
 
@@ -147,13 +148,13 @@ static long mpt_break(struct client_file *f, bool inside)
 		broken[i] = memrescue_pool_get(f->client);
 	for (i = 0; i < BROKEN && broken[i]; i++)
 		break_and_put(f, broken[i], inside);
-	for (i = 0; i < BROKEN; i++) {
+	for (i = 0; i < LOOKED; i++) {
 		good[i] = memrescue_pool_get(f->client);
 		bad += good[i] && PageHWPoison(good[i]);
 	}
 	for (i = 0; i < BROKEN && broken[i]; i++)
 		ClearPageHWPoison(broken[i]);
-	for (i = 0; i < BROKEN; i++)
+	for (i = 0; i < LOOKED; i++)
 		if (good[i])
 			memrescue_pool_put(f->client, good[i]);
 	preempt_enable();
