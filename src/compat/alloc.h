@@ -14,6 +14,7 @@
 #include <linux/nodemask.h>
 #include <linux/page-flags.h>
 #include <linux/page_ref.h>
+#include <linux/vmstat.h>
 #include "memrescue_config.h"
 
 /*
@@ -73,6 +74,25 @@ static inline struct page *compat_alloc_pages_node(int nid, gfp_t gfp,
 #else
 	return alloc_pages_node(nid, gfp, order);
 #endif
+}
+
+/*
+ * Free pages of a zone without those that are kept for others, as in the kernel's
+ * __zone_watermark_unusable_free(): what is for atomic allocations of higher order,
+ * and contiguous memory, where only what is movable may be.
+ */
+static inline long compat_zone_free(struct zone *zone, gfp_t gfp)
+{
+	long pages = zone_page_state(zone, NR_FREE_PAGES);
+
+#ifdef HAVE_ZONE_FREE_HIGHATOMIC
+	pages -= READ_ONCE(zone->nr_free_highatomic);
+#else
+	pages -= READ_ONCE(zone->nr_reserved_highatomic);
+#endif
+	if (IS_ENABLED(CONFIG_CMA) && !(gfp & __GFP_MOVABLE))
+		pages -= zone_page_state(zone, NR_FREE_CMA_PAGES);
+	return pages;
 }
 
 static inline unsigned long compat_page_flags(const struct page *page)

@@ -24,12 +24,14 @@ KNOB(cap_percent, 1, 100);
 COUNTER(refills);
 COUNTER(refilled);
 COUNTER(refill_failures);
+COUNTER(refill_reclaims);
 COUNTER(grown);
 COUNTER(shrunk);
 COUNTER(freed);
 COUNTER(dropped);
 COUNTER(foreign);
 COUNTER(lost);
+COUNTER(poisoned);
 
 #define NOW(name) \
 static ssize_t name##_show(struct device *dev, \
@@ -74,12 +76,14 @@ static struct attribute *pool_attrs[] = {
 	&counter_refills.attr.attr,
 	&counter_refilled.attr.attr,
 	&counter_refill_failures.attr.attr,
+	&counter_refill_reclaims.attr.attr,
 	&counter_grown.attr.attr,
 	&counter_shrunk.attr.attr,
 	&counter_freed.attr.attr,
 	&counter_dropped.attr.attr,
 	&counter_foreign.attr.attr,
 	&counter_lost.attr.attr,
+	&counter_poisoned.attr.attr,
 	&dev_attr_common.attr,
 	&dev_attr_reserved.attr,
 	&dev_attr_target.attr,

@@ -52,20 +52,25 @@ struct memrescue_sink {
 /**
  * struct memrescue_rescue_sink - who has pages for allocations that are slow
  * @task: current allocates in process context, and may reclaim
+ * @fails: current allocates in process context, may reclaim, has said that it is
+ *	content with failure (__GFP_NORETRY), and nothing can be had without reclaim.
+ *	Returns true if it shall fail at once
  * @atomic: an allocation that must not wait has failed
  * @cgroup: a cgroup of the default hierarchy was made or removed; @path is its
  *	path there, valid during the call. Called with preemption off, and
  *	cgroup_mutex and a spinlock of the kernel's held. Returns true if it is one
  *	that matters
  *
- * The first two are called with interrupts off, like from an NMI, for allocations of
- * order 0 (@task also of order 1) from the zones of GFP_KERNEL. @nodes: where the page may be from;
- * NULL: anywhere. @frozen: the page shall have no reference, else one. They
- * return a page that is ready for the allocator's caller, or NULL.
+ * All but @cgroup are called with interrupts off, like from an NMI; @task and @atomic for
+ * allocations of order 0 (@task also of order 1) from the zones of GFP_KERNEL,
+ * @fails for any. @nodes: where the page may be from; NULL: anywhere. @frozen: the
+ * page shall have no reference, else one. They return a page that is ready for the
+ * allocator's caller, or NULL.
  */
 struct memrescue_rescue_sink {
 	struct page *(*task)(gfp_t gfp, unsigned int order,
 			     const nodemask_t *nodes, bool frozen);
+	bool (*fails)(void);
 	struct page *(*atomic)(gfp_t gfp, const nodemask_t *nodes, bool frozen);
 	bool (*cgroup)(const char *path);
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Hook of the page allocator's slow path: what enters it for a single page may be
- * given one, and is then back at the allocator at once, without reclaim.
+ * given one, and is then back at the allocator at once, without reclaim. What may
+ * fail, and cannot but reclaim, may be told at once that there is nothing.
  *
  * The function is static, and the compiler chooses how its arguments are passed.
  * So nothing is served before selftest.c has seen that they are what is expected,
@@ -173,11 +174,23 @@ const char *memrescue_slowpath_doubt_context(const struct slowpath_call *call)
 	return NULL;
 }
 
-/* Whoever tries two pages without much effort has another way, as slab has. */
-static bool may_be_order(const struct slowpath_call *call)
+/*
+ * Read-ahead, what falls back to a smaller order, the first try of slab: each has
+ * another way, and is not worth a page.
+ */
+static bool may_fail(const struct slowpath_call *call)
 {
-	return !call->order ||
-	       (call->order == 1 && !(call->gfp & __GFP_NORETRY));
+	return (call->gfp & (__GFP_NORETRY | __GFP_NOFAIL |
+			     __GFP_RETRY_MAYFAIL)) == __GFP_NORETRY;
+}
+
+/* By a task that may reclaim, and does not reclaim already. */
+static bool would_reclaim(const struct slowpath_call *call)
+{
+	return (call->gfp & __GFP_DIRECT_RECLAIM) && call->irqs_on &&
+	       !(current->flags & PF_MEMALLOC) &&
+	       call->caller >= memrescue_slowpath_facts.caller_begin &&
+	       call->caller < memrescue_slowpath_facts.caller_end;
 }
 
 /**
@@ -188,16 +201,13 @@ static bool may_be_order(const struct slowpath_call *call)
  * left alone, and contradicts nothing.
  *
  * Context: any.
- * Return: true if it is one page, or two in earnest, of the zones of GFP_KERNEL,
+ * Return: true if it is one page or two, in earnest, of the zones of GFP_KERNEL,
  * by a task that may reclaim and does not reclaim already.
  */
 bool memrescue_slowpath_fits(const struct slowpath_call *call)
 {
-	return may_be_order(call) && (call->gfp & __GFP_DIRECT_RECLAIM) &&
-	       !(call->gfp & GFP_ELSEWHERE) && call->irqs_on &&
-	       !(current->flags & PF_MEMALLOC) &&
-	       call->caller >= memrescue_slowpath_facts.caller_begin &&
-	       call->caller < memrescue_slowpath_facts.caller_end;
+	return call->order <= 1 && !(call->gfp & GFP_ELSEWHERE) &&
+	       !may_fail(call) && would_reclaim(call);
 }
 
 /**
@@ -212,23 +222,34 @@ bool memrescue_slowpath_frozen(void)
 }
 
 /*
- * Pages of the nodes that the caller and the cpuset allow. As in the kernel,
+ * The nodes that the caller and the cpuset allow; NULL: all. As in the kernel,
  * a cpuset does not bind victims of the OOM killer and tasks that exit.
  */
-static struct page *serve(const struct slowpath_call *call)
+static const nodemask_t *allowed(const struct slowpath_call *call,
+				 nodemask_t *both)
 {
-	const struct memrescue_rescue_sink *sink = memrescue_hook_rescue_sink;
 	const nodemask_t *nodes = READ_ONCE(call->context->nodemask);
-	bool frozen = memrescue_slowpath_facts.frozen;
-	nodemask_t both;
 
 	if (tsk_is_oom_victim(current) || (current->flags & PF_EXITING))
-		return sink->task(call->gfp, call->order, nodes, frozen);
+		return nodes;
 	if (!nodes)
-		return sink->task(call->gfp, call->order, &cpuset_current_mems_allowed,
-				  frozen);
-	nodes_and(both, *nodes, cpuset_current_mems_allowed);
-	return sink->task(call->gfp, call->order, &both, frozen);
+		return &cpuset_current_mems_allowed;
+	nodes_and(*both, *nodes, cpuset_current_mems_allowed);
+	return both;
+}
+
+/* Returns true if the call has its answer: @page, or NULL if it fails at once. */
+static bool answer(const struct slowpath_call *call, struct page **page)
+{
+	const struct memrescue_rescue_sink *sink = memrescue_hook_rescue_sink;
+	nodemask_t both;
+	const nodemask_t *nodes = allowed(call, &both);
+
+	if (may_fail(call))
+		return memrescue_slowpath_is_vain(call, nodes) && sink->fails();
+	*page = sink->task(call->gfp, call->order, nodes,
+			   memrescue_slowpath_facts.frozen);
+	return *page;
 }
 
 static unsigned long switches(void)
@@ -281,10 +302,17 @@ void memrescue_slowpath_reclaims(int order, gfp_t gfp)
 		memrescue_slowpath_refute("reclaim has other arguments");
 }
 
+static bool is_for_us(const struct slowpath_call *call)
+{
+	return memrescue_slowpath_fits(call) ||
+	       (may_fail(call) && would_reclaim(call));
+}
+
 static int on_slowpath(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct page *page = NULL;
 	struct slowpath_call call;
+	bool answered = false;
 	const char *why;
 
 	if (!compat_probe_in_task())
@@ -295,16 +323,16 @@ static int on_slowpath(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	memrescue_slowpath_decode(&call, regs);
 	why = memrescue_slowpath_doubt(&call);
-	if (!why && memrescue_slowpath_fits(&call)) {
+	if (!why && is_for_us(&call)) {
 		why = memrescue_slowpath_doubt_context(&call);
 		if (!why)
-			page = serve(&call);
+			answered = answer(&call, &page);
 	}
 	if (unlikely(why)) {
 		memrescue_slowpath_refute(why);
 		return 0;
 	}
-	if (!page) {
+	if (!answered) {
 		note(&call);
 		return 0;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the hooks of the allocator's slow path share: slowpath.c (kprobe),
- * atomic.c (kretprobe), reclaim.c (goes on checking), selftest.c.
+ * atomic.c (kretprobe), reclaim.c (goes on checking), selftest.c, zones.c.
  *
  * Context: see each function. Lock order: none.
  */
@@ -45,6 +45,10 @@ bool memrescue_slowpath_active(void);
 bool memrescue_slowpath_frozen(void);
 void memrescue_slowpath_refute(const char *why);
 void memrescue_slowpath_reclaims(int order, gfp_t gfp);
+
+/* zones.c */
+bool memrescue_slowpath_is_vain(const struct slowpath_call *call,
+				const nodemask_t *nodes);
 
 /* selftest.c */
 extern struct task_struct *memrescue_selftest_task;

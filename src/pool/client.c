@@ -18,10 +18,13 @@
 #include <linux/page_ref.h>
 #include <linux/preempt.h>
 #include <linux/rculist.h>
+#include <linux/sched.h>
 #include <linux/seqlock.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include "compat/fault.h"
 #include "pool/internal.h"
+#include "pool/mark.h"
 #include "pool/trace.h"
 
 /* ---- getting and putting: any context ---- */
@@ -77,6 +80,25 @@ lender(struct memrescue_pool_client *client)
 	return NULL;
 }
 
+/* A page is gone. If it was lent, the share is short of one: the worker sees it. */
+static void write_off(struct memrescue_pool_client *client, int nid)
+{
+	if (lender(client))
+		memrescue_pool_kick(nid);
+}
+
+static struct page *borrow_good(struct memrescue_pool_client *client)
+{
+	struct page *page;
+
+	for (;;) {
+		page = borrow_any(client);
+		if (!page || !memrescue_pool_forget_broken(page, 1))
+			return page;
+		write_off(client, page_to_nid(page));
+	}
+}
+
 static void no_page(struct memrescue_pool_client *client)
 {
 	this_cpu_inc(client->counts->misses);
@@ -99,10 +121,13 @@ static void no_page(struct memrescue_pool_client *client)
  */
 struct page *memrescue_pool_get(struct memrescue_pool_client *client)
 {
-	struct page *page = memrescue_pool_take(NULL);
+	struct page *page;
 
+	do {
+		page = memrescue_pool_take(NULL);
+	} while (unlikely(page && memrescue_pool_forget_broken(page, 1)));
 	if (unlikely(!page)) {
-		page = borrow_any(client);
+		page = borrow_good(client);
 		if (!page) {
 			no_page(client);
 			return NULL;
@@ -111,9 +136,21 @@ struct page *memrescue_pool_get(struct memrescue_pool_client *client)
 		atomic_inc(&memrescue_pool.missed);
 	}
 	this_cpu_inc(client->counts->gets);
+	mark_out(client, page);
 	return page;
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_get);
+
+/* Found in the debug build only. Returns true if the client has the page, until now. */
+static bool leaves(struct memrescue_pool_client *client, struct page *page)
+{
+	if (likely(mark_in(client, page)))
+		return true;
+	atomic_long_inc(&memrescue_pool_stats.foreign);
+	pr_err_ratelimited("pool client %s gives a page that it does not have\n",
+			   client->name);
+	return false;
+}
 
 /*
  * Somebody else refers to the page, or did a moment ago. Returns true if it is
@@ -131,8 +168,7 @@ static bool drop_reference(struct memrescue_pool_client *client,
 	/* From here on it is not ours to look at. */
 	atomic_long_inc(&memrescue_pool_stats.foreign);
 	atomic_long_inc(&memrescue_pool_stats.freed);
-	if (lender(client))
-		memrescue_pool_kick(nid);
+	write_off(client, nid);
 	return false;
 }
 
@@ -153,28 +189,46 @@ static bool put_lent(struct memrescue_pool_client *client, struct page *page)
 }
 
 /**
- * memrescue_pool_put() - put a page back
- * @client: who got it
- * @page: what memrescue_pool_get() returned, and nobody else refers to
+ * memrescue_pool_take_back() - memrescue_pool_put(), whether it is the client's or not
+ * @client: on whose account
+ * @page: the page
  *
- * A page that somebody else still refers to is not taken back: the client's
- * reference is dropped.
- *
- * Context: as memrescue_pool_get().
+ * Context: any.
  */
-void memrescue_pool_put(struct memrescue_pool_client *client,
-			struct page *page)
+void memrescue_pool_take_back(struct memrescue_pool_client *client,
+			      struct page *page)
 {
 	this_cpu_inc(client->counts->puts);
 	if (unlikely(page_ref_count(page) != 1) &&
 	    !drop_reference(client, page))
 		return;
+	if (unlikely(memrescue_pool_forget_broken(page, 1))) {
+		write_off(client, page_to_nid(page));
+		return;
+	}
 	if (unlikely(atomic_read(&client->lent) ||
 		     atomic_read(&client->borrowed)) &&
 	    put_lent(client, page))
 		return;
 	if (!memrescue_pool_stock_common(page))
 		memrescue_pool_drop(page);
+}
+
+/**
+ * memrescue_pool_put() - put a page back
+ * @client: who got it
+ * @page: what memrescue_pool_get() returned, and nobody else refers to
+ *
+ * A page that somebody else still refers to is not taken back: the client's
+ * reference is dropped. A broken one (PG_hwpoison) is forgotten.
+ *
+ * Context: as memrescue_pool_get().
+ */
+void memrescue_pool_put(struct memrescue_pool_client *client,
+			struct page *page)
+{
+	if (leaves(client, page))
+		memrescue_pool_take_back(client, page);
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_put);
 
@@ -191,10 +245,10 @@ EXPORT_SYMBOL_GPL(memrescue_pool_put);
 void memrescue_pool_hand_over(struct memrescue_pool_client *client,
 			      struct page *page)
 {
+	if (!leaves(client, page))
+		return;
 	this_cpu_inc(client->counts->handed_over);
-	/* The share is short of one: the worker sees it. */
-	if (lender(client))
-		memrescue_pool_kick(page_to_nid(page));
+	write_off(client, page_to_nid(page));
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_hand_over);
 
@@ -415,13 +469,22 @@ __memrescue_pool_client_create(struct module *owner, const char *name,
 }
 EXPORT_SYMBOL_GPL(__memrescue_pool_client_create);
 
+/* A page for which there is no credit would lie in the reserve for ever. */
+#define RELEASE_TRIES	1000u
+
 /* What nobody has a claim to any more becomes common, or is freed. */
 static void release_credit(struct memrescue_pool_client *client)
 {
+	unsigned int tries = 0;
 	struct page *page;
 
 	while (atomic_read(&client->credit) > 0) {
 		page = memrescue_pool_take_credit(client, NULL);
+		if (!page && ++tries < RELEASE_TRIES) {
+			/* Others move pages about. */
+			cond_resched();
+			continue;
+		}
 		if (!page)
 			break;
 		if (!memrescue_pool_stock_common(page))

@@ -11,6 +11,7 @@
 #ifndef MEMRESCUE_POOL_INTERNAL_H
 #define MEMRESCUE_POOL_INTERNAL_H
 
+#include <linux/cache.h>
 #include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -22,9 +23,6 @@
 #include <linux/workqueue.h>
 #include "pool/pool.h"
 #include "pool/rack.h"
-
-/* A CPU that has fewer pages at hand calls the worker. */
-#define POOL_LOW_PAGES	8u
 
 /* Two pages that belong together; see pairs.c. */
 #define POOL_PAIR_ORDER		1u
@@ -38,13 +36,18 @@
 
 /**
  * struct pool_cpu - what a CPU has at hand
- * @shelf: pages of the CPU's node
- * @nid: that node; constant
+ *
+ * What each get and put looks at is in one cache line, with the first slots.
+ *
+ * @nid: its node; constant
+ * @low: with fewer pages at hand it calls the worker. Written with pool.lock held
+ * @shelf: pages of that node
  */
 struct pool_cpu {
-	struct pool_shelf shelf;
 	int nid;
-};
+	unsigned int low;
+	struct pool_shelf shelf;
+} ____cacheline_aligned;
 
 /**
  * struct pool_node - a NUMA node that has memory
@@ -58,7 +61,8 @@ struct pool_cpu {
  *	the shelf of each of its CPUs. Written with pool.lock held
  * @requested: a run of the worker has been asked for, and did not begin yet; or
  *	it waits for its next try
- * @hard: the run may reclaim. Only used by the worker
+ * @no_memory: its last run has found none; others need not wait for it
+ * @hard: the run may reclaim, until that is in vain. Only used by the worker
  * @kick: asks for it, from any context
  * @refill: the worker
  */
@@ -71,6 +75,7 @@ struct pool_node {
 	unsigned int rack_target;
 	unsigned int shelf_target;
 	int requested;
+	bool no_memory;
 	bool hard;
 	struct irq_work kick;
 	struct delayed_work refill;
@@ -129,6 +134,8 @@ struct memrescue_pool_client {
  * @coming: pages that workers are about to put in
  * @missed: misses since the size was looked at
  * @busy: a shelf was found empty since the size was looked at: not quiet
+ * @node_part: each node's part of the guaranteed shares: it fills so much before
+ *	any adds what is left of them
  * @node_pages: how many there may be in the common rack of a node
  * @cpu_target, @node_target: how many there shall be on the shelf of a CPU and in
  *	the rack of a node, where the shrinker did not take any
@@ -154,6 +161,7 @@ struct pool {
 	atomic_t coming;
 	atomic_t missed;
 	int busy;
+	unsigned int node_part;
 	unsigned int node_pages;
 	unsigned int cpu_target;
 	unsigned int node_target;
@@ -190,6 +198,7 @@ int memrescue_pool_near(void);
 bool memrescue_pool_stock_common(struct page *page);
 bool memrescue_pool_stock_reserve(struct page *page);
 void memrescue_pool_drop(struct page *page);
+bool memrescue_pool_forget_broken(struct page *page, unsigned int pages);
 void memrescue_pool_free(struct page *page);
 unsigned long memrescue_pool_node_common(struct pool_node *node);
 unsigned long memrescue_pool_common(void);
@@ -217,7 +226,9 @@ void memrescue_pool_kick_missed(int nid);
 void memrescue_pool_kick_all(void);
 void memrescue_pool_kick_irq(struct irq_work *work);
 void memrescue_pool_refill(struct work_struct *work);
-struct page *memrescue_pool_alloc(int nid, bool hard);
+struct page *memrescue_pool_alloc(struct pool_node *node);
+struct page *memrescue_pool_alloc_hard(struct pool_node *node, gfp_t gfp,
+				       unsigned int order);
 bool memrescue_pool_claim(void);
 void memrescue_pool_unclaim(void);
 void memrescue_pool_free_dropped(void);
@@ -243,6 +254,8 @@ void memrescue_pool_tend(struct work_struct *work);
 ssize_t memrescue_pool_more(unsigned int left, char *buf, size_t size);
 struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,
 				   const nodemask_t *nodes);
+void memrescue_pool_take_back(struct memrescue_pool_client *client,
+			      struct page *page);
 int memrescue_pool_client_init(void);
 void memrescue_pool_client_exit(void);
 void memrescue_pool_client_sum(struct pool_client_counts *sum);

@@ -3,7 +3,7 @@
  * Lifelines: cgroups (v2) whose tasks are given pages of a share of their own when
  * they would have to reclaim.
  *
- * Here are the share, the rate, and the list as the administrator changes it. The
+ * Here are the share, and the list as the administrator changes it. The
  * list is replaced as a whole; the references to cgroups go from the old one to
  * the new one. How they are found again is in follow.c.
  *
@@ -12,7 +12,6 @@
  */
 #include <linux/cgroup.h>
 #include <linux/err.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -22,9 +21,6 @@
 #include "pool/internal.h"
 #include "pool/lifeline.h"
 #include "pool/rescue.h"
-
-/* The rate is counted in parts of a second. */
-#define PARTS	10u
 
 /*
  * Beside the share there are some pairs of pages, in each node and of either kind:
@@ -39,36 +35,6 @@ DEFINE_MUTEX(memrescue_lifeline_lock);
 struct lifelines __rcu *memrescue_lifelines;
 
 static struct memrescue_pool_client *lifeline_client;
-
-/* The upper half: which part of which second; the lower one: pages in it. */
-static atomic64_t rate;
-
-/* ---- in the handler: like an NMI ---- */
-
-/**
- * memrescue_lifeline_within_rate() - some more pages, if they are not too many
- * @pages: so many
- *
- * Context: any.
- * Return: false if that were more than the knob allows in this part of a second.
- */
-bool memrescue_lifeline_within_rate(unsigned int pages)
-{
-	u32 most = DIV_ROUND_UP(READ_ONCE(memrescue_rescue_knobs.lifeline_rate_pages),
-				PARTS);
-	u32 now = jiffies / (HZ / PARTS);
-	s64 old, new;
-	u32 used;
-
-	do {
-		old = atomic64_read(&rate);
-		used = (u32)(old >> 32) == now ? (u32)old : 0;
-		if (used + pages > most)
-			return false;
-		new = ((u64)now << 32) | (used + pages);
-	} while (atomic64_cmpxchg(&rate, old, new) != old);
-	return true;
-}
 
 /**
  * memrescue_lifeline_client() - whose share it is

@@ -20,11 +20,12 @@
 #include "compat/irq_work.h"
 #include "compat/shrinker.h"
 #include "pool/internal.h"
+#include "pool/size.h"
 #include "pool/trace.h"
 
 struct memrescue_pool_knobs memrescue_pool_knobs = {
-	.base_pages = 12,
-	.rescue_pages = 4,
+	.base_pages = POOL_SIZE_SCALED(12, PAGE_SHIFT, 2),
+	.rescue_pages = POOL_SIZE_SCALED(4, PAGE_SHIFT, 1),
 	.cap_pages = 0,		/* memrescue_pool_init() asks the machine */
 	.cap_percent = 1,
 };
@@ -230,7 +231,8 @@ static unsigned int choose_max(unsigned int max_pages)
 
 	if (!max_pages)
 		max_pages = min_t(unsigned long, two_percent,
-				  POOL_DEFAULT_PAGES);
+				  POOL_SIZE_SCALED(POOL_DEFAULT_PAGES,
+						   PAGE_SHIFT, 1));
 	return max_t(unsigned int, max_pages,
 		     num_possible_cpus() * 4 * POOL_MAX_BASE);
 }
@@ -419,8 +421,8 @@ void memrescue_pool_now(struct memrescue_pool_now *now)
 	now->handed_over = sum.handed_over;
 }
 
-/* A number of 10 digits, one of 20, one of 10. */
-#define NODE_LINE_BYTES	48u
+/* A number of 10 digits, one of 20, two of 10. */
+#define NODE_LINE_BYTES	64u
 
 /**
  * memrescue_pool_node_table() - the nodes as text, one line each
@@ -440,15 +442,16 @@ ssize_t memrescue_pool_node_table(char *buf, size_t size)
 	/* Few machines have so many nodes that it ever happens. */
 	if (memrescue_fault("pool-nodes"))
 		size = NODE_LINE_BYTES + POOL_MORE_BYTES;
-	len = scnprintf(buf, size, "node common target\n");
+	len = scnprintf(buf, size, "node common target reserved\n");
 	for_each_pool_node(node, nid) {
 		if (left || size - len < NODE_LINE_BYTES + POOL_MORE_BYTES) {
 			left++;
 			continue;
 		}
-		len += scnprintf(buf + len, size - len, "%d %lu %u\n", nid,
+		len += scnprintf(buf + len, size - len, "%d %lu %u %u\n", nid,
 				 memrescue_pool_node_common(node),
-				 memrescue_pool_node_target(node));
+				 memrescue_pool_node_target(node),
+				 pool_rack_stock(&node->reserve));
 	}
 	return len + memrescue_pool_more(left, buf + len, size - len);
 }

@@ -19,7 +19,7 @@
 /* Room that there may be at most, pages: bound of the module parameter. */
 #define POOL_MAX_PAGES		1048576u
 
-/* Without a parameter: what the racks themselves need is some 200 KiB then. */
+/* Without a parameter, of 4 KiB: what the racks themselves need is some 200 KiB then. */
 #define POOL_DEFAULT_PAGES	16384u
 
 /**
@@ -43,23 +43,27 @@ struct memrescue_pool_knobs {
  * @refills: runs of the workers that put pages into the pool
  * @refilled: pages that they put there
  * @refill_failures: runs that ended because there was no memory
+ * @refill_reclaims: allocations for which they reclaimed
  * @grown: times that the pool became larger, after misses
  * @shrunk: pages given back by decay and by the shrinker
  * @freed: pages given back to the kernel, for whatever reason
  * @dropped: pages that clients put back and for which there was no room
  * @foreign: pages put back that are still in use elsewhere
  * @lost: pages that clients had when they were destroyed
+ * @poisoned: broken pages (PG_hwpoison) that the pool has forgotten
  */
 struct memrescue_pool_stats {
 	atomic_long_t refills;
 	atomic_long_t refilled;
 	atomic_long_t refill_failures;
+	atomic_long_t refill_reclaims;
 	atomic_long_t grown;
 	atomic_long_t shrunk;
 	atomic_long_t freed;
 	atomic_long_t dropped;
 	atomic_long_t foreign;
 	atomic_long_t lost;
+	atomic_long_t poisoned;
 };
 
 /* What is in the pool now; see memrescue_pool_now(). */
@@ -81,6 +85,7 @@ extern struct memrescue_pool_stats memrescue_pool_stats;
 int memrescue_pool_init(unsigned int max_pages);
 void memrescue_pool_exit(void);
 int memrescue_pool_set(unsigned int *knob, unsigned int value);
+void memrescue_pool_kick_waiting(void);
 void memrescue_pool_now(struct memrescue_pool_now *now);
 ssize_t memrescue_pool_table(char *buf, size_t size);
 ssize_t memrescue_pool_node_table(char *buf, size_t size);

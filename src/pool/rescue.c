@@ -4,10 +4,13 @@
  * allocator's slow path whether it is given a page of the pool.
  *
  *   dying     tasks that were killed: the sooner they are gone the better. From
- *             the common part, then from half of the rescue share
+ *             the common part, then from half of the rescue share, so many in a
+ *             second at most
  *   lifeline  tasks of cgroups that the administrator named: from their own share
  *             only, so many in a second at most
  *             (two pages that belong together are counted as lifeline-pair)
+ *             What may fail is not given a page to either: it fails, before it
+ *             reclaims
  *   atomic    allocations that cannot wait and have failed: from the common part
  *
  * Context: like an NMI, where not said otherwise: no lock, no printing.
@@ -21,7 +24,9 @@
 #include "compat/alloc.h"
 #include "pool/internal.h"
 #include "pool/lifeline.h"
+#include "pool/rate.h"
 #include "pool/rescue.h"
+#include "pool/size.h"
 #include "pool/trace.h"
 
 /* Pages in a row that cannot be handed out, before it is given up. */
@@ -29,9 +34,10 @@
 
 struct memrescue_rescue_knobs memrescue_rescue_knobs = {
 	.dying = 1,
+	.dying_rate_pages = POOL_SIZE_SCALED(8192, PAGE_SHIFT, 1024),
 	.atomic = 0,
-	.lifeline_pages = 1024,
-	.lifeline_rate_pages = 8192,
+	.lifeline_pages = POOL_SIZE_SCALED(1024, PAGE_SHIFT, 256),
+	.lifeline_rate_pages = POOL_SIZE_SCALED(8192, PAGE_SHIFT, 1024),
 };
 
 static const char *const names[RESCUE_CLASSES] = {
@@ -43,6 +49,8 @@ static const char *const names[RESCUE_CLASSES] = {
 
 static struct memrescue_rescue_counts counts[RESCUE_CLASSES];
 
+static struct pool_rate dying_rate, lifeline_rate;
+
 /* On its way out, and not because it wanted to: its exit code is a signal. */
 static bool is_torn_down(void)
 {
@@ -53,16 +61,12 @@ static bool is_torn_down(void)
 	       (READ_ONCE(signal->group_exit_code) & 0x7f);
 }
 
+/* Of those that are to be rescued. */
 static bool is_dying(void)
 {
-	return fatal_signal_pending(current) || tsk_is_oom_victim(current) ||
-	       is_torn_down();
-}
-
-/* Read-ahead and the like: it can do without, and might take all there is. */
-static bool is_opportunistic(gfp_t gfp)
-{
-	return (gfp & __GFP_NORETRY) && (gfp & __GFP_MOVABLE);
+	return READ_ONCE(memrescue_rescue_knobs.dying) &&
+	       (fatal_signal_pending(current) || tsk_is_oom_victim(current) ||
+		is_torn_down());
 }
 
 /* The other half is for critical clients, however many tasks die. */
@@ -104,19 +108,18 @@ static struct page *take(unsigned int class, const nodemask_t *nodes)
 }
 
 /*
- * It cannot be handed out as it is. What somebody refers to put() takes care of;
+ * It cannot be handed out as it is. What somebody refers to is freed by who does;
  * a broken page is not touched any more.
  */
 static void reject(struct memrescue_pool_client *client, struct page *page)
 {
-	if (PageHWPoison(page)) {
-		this_cpu_inc(client->counts->handed_over);
-	} else if (page_ref_count(page) != 1) {
-		memrescue_pool_put(client, page);
-	} else {
-		this_cpu_inc(client->counts->puts);
-		memrescue_pool_drop(page);
+	if (page_ref_count(page) != 1) {
+		memrescue_pool_take_back(client, page);
+		return;
 	}
+	this_cpu_inc(client->counts->puts);
+	if (!memrescue_pool_forget_broken(page, 1))
+		memrescue_pool_drop(page);
 }
 
 static struct page *serve(unsigned int class, gfp_t gfp,
@@ -151,13 +154,15 @@ static struct page *serve(unsigned int class, gfp_t gfp,
 	return NULL;
 }
 
-/* Nobody else has them, so that their state is as the allocator left it. */
+/* Nobody else has them, so that their state is as the allocator left it, or broken. */
 static struct page *serve_pair(gfp_t gfp, const nodemask_t *nodes, bool frozen)
 {
 	struct memrescue_pool_client *client = memrescue_lifeline_client();
 	struct page *page = memrescue_pool_take_pair(gfp, nodes);
 
 	memrescue_pool_kick(page ? page_to_nid(page) : memrescue_pool_near());
+	if (page && memrescue_pool_forget_broken(page, POOL_PAIR_PAGES))
+		page = NULL;
 	if (page && !compat_page_ready(page, POOL_PAIR_ORDER, gfp, frozen)) {
 		/* Somebody looks at it by its number, just now. */
 		memrescue_pool_return_pair(gfp, page);
@@ -174,18 +179,37 @@ static struct page *serve_pair(gfp_t gfp, const nodemask_t *nodes, bool frozen)
 	return page;
 }
 
+static struct page *rescue_dying(gfp_t gfp, const nodemask_t *nodes, bool frozen)
+{
+	unsigned int most = READ_ONCE(memrescue_rescue_knobs.dying_rate_pages);
+	struct page *page;
+
+	if (!pool_rate_take(&dying_rate, most, 1)) {
+		atomic_long_inc(&counts[RESCUE_DYING].limited);
+		return NULL;
+	}
+	page = serve(RESCUE_DYING, gfp, nodes, frozen);
+	if (!page)
+		pool_rate_return(&dying_rate, 1);
+	return page;
+}
+
 static struct page *rescue_lifeline(gfp_t gfp, unsigned int order,
 				    const nodemask_t *nodes, bool frozen)
 {
+	unsigned int most = READ_ONCE(memrescue_rescue_knobs.lifeline_rate_pages);
 	unsigned int class = order ? RESCUE_PAIR : RESCUE_LIFELINE;
+	struct page *page;
 
-	if (!memrescue_lifeline_within_rate(1u << order)) {
+	if (!pool_rate_take(&lifeline_rate, most, 1u << order)) {
 		atomic_long_inc(&counts[class].limited);
 		return NULL;
 	}
-	if (order)
-		return serve_pair(gfp, nodes, frozen);
-	return serve(class, gfp, nodes, frozen);
+	page = order ? serve_pair(gfp, nodes, frozen) :
+		       serve(class, gfp, nodes, frozen);
+	if (!page)
+		pool_rate_return(&lifeline_rate, 1u << order);
+	return page;
 }
 
 static struct page *rescue_task(gfp_t gfp, unsigned int order,
@@ -193,13 +217,30 @@ static struct page *rescue_task(gfp_t gfp, unsigned int order,
 {
 	struct page *page = NULL;
 
-	if ((current->flags & PF_KTHREAD) || is_opportunistic(gfp))
+	if (current->flags & PF_KTHREAD)
 		return NULL;
-	if (!order && READ_ONCE(memrescue_rescue_knobs.dying) && is_dying())
-		page = serve(RESCUE_DYING, gfp, nodes, frozen);
+	if (!order && is_dying())
+		page = rescue_dying(gfp, nodes, frozen);
 	if (page || !memrescue_follow_holds())
 		return page;
 	return rescue_lifeline(gfp, order, nodes, frozen);
+}
+
+/* Its rate does not matter: it costs no page. */
+static bool rescue_fails(void)
+{
+	unsigned int class;
+
+	if (current->flags & PF_KTHREAD)
+		return false;
+	if (is_dying())
+		class = RESCUE_DYING;
+	else if (memrescue_follow_holds())
+		class = RESCUE_LIFELINE;
+	else
+		return false;
+	atomic_long_inc(&counts[class].failed);
+	return true;
 }
 
 static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
@@ -212,6 +253,7 @@ static struct page *rescue_atomic(gfp_t gfp, const nodemask_t *nodes,
 
 const struct memrescue_rescue_sink memrescue_rescue_sink = {
 	.task = rescue_task,
+	.fails = rescue_fails,
 	.atomic = rescue_atomic,
 	.cgroup = memrescue_follow_cgroup,
 };
@@ -250,11 +292,12 @@ ssize_t memrescue_rescue_table(char *buf, size_t size)
 	unsigned int i;
 	ssize_t len;
 
-	len = scnprintf(buf, size, "class served missed limited\n");
+	len = scnprintf(buf, size, "class served missed limited failed\n");
 	for (i = 0; i < RESCUE_CLASSES; i++)
-		len += scnprintf(buf + len, size - len, "%s %lu %lu %lu\n",
+		len += scnprintf(buf + len, size - len, "%s %lu %lu %lu %lu\n",
 				 names[i], atomic_long_read(&counts[i].served),
 				 atomic_long_read(&counts[i].missed),
-				 atomic_long_read(&counts[i].limited));
+				 atomic_long_read(&counts[i].limited),
+				 atomic_long_read(&counts[i].failed));
 	return len;
 }

@@ -9,6 +9,22 @@
 
 #include "pool/shelf.h"
 
+/* A CPU that has fewer pages at hand calls the worker, whatever it shall have. */
+#define POOL_SIZE_LOW	8u
+
+/**
+ * POOL_SIZE_SCALED() - a default, where pages may be larger than 4 KiB
+ * @pages: of 4 KiB
+ * @shift: of a page's size
+ * @least: so many pages, however large
+ *
+ * Context: any; a constant if they are.
+ * Return: pages that are as much memory.
+ */
+#define POOL_SIZE_SCALED(pages, shift, least) \
+	(((pages) >> ((shift) - 12)) > (least) ? \
+	 (pages) >> ((shift) - 12) : (least))
+
 /**
  * struct pool_size - what decides; all but @cpus and @nodes in pages
  * @cap: the pool never has more
@@ -98,6 +114,22 @@ static inline unsigned int pool_size_cpu_target(const struct pool_size *size)
 }
 
 /**
+ * pool_size_low() - with fewer pages on its shelf a CPU calls the worker
+ * @target: pages that there shall be there, and that the worker fills it up to
+ *
+ * Below the target, or each get would call it; for a small one two thirds.
+ *
+ * Context: any.
+ * Return: pages: from 1 to @target, 0 if that is 0.
+ */
+static inline unsigned int pool_size_low(unsigned int target)
+{
+	if (target < 2)
+		return target;
+	return pool_size_min(target * 2 / 3, POOL_SIZE_LOW);
+}
+
+/**
  * pool_size_node_target() - pages that there shall be in the common rack
  * @size: what decides
  *
@@ -111,6 +143,20 @@ static inline unsigned int pool_size_node_target(const struct pool_size *size)
 	unsigned int rest = size->extra > at_cpus ? size->extra - at_cpus : 0;
 
 	return pool_size_min(rest / size->nodes, pool_size_node_slots(size));
+}
+
+/**
+ * pool_size_node_part() - a node's part of the guaranteed shares
+ * @shares: pages of all of them
+ * @nodes: nodes that have memory, at least 1
+ *
+ * Context: any.
+ * Return: pages; of all nodes together at least @shares.
+ */
+static inline unsigned int pool_size_node_part(unsigned int shares,
+					       unsigned int nodes)
+{
+	return shares / nodes + !!(shares % nodes);
 }
 
 /**

@@ -77,10 +77,12 @@ static struct page *take_from_others(int local, const nodemask_t *nodes)
 	struct page *page = NULL;
 	int nid;
 
-	if (!READ_ONCE(memrescue_pool.busy))
-		WRITE_ONCE(memrescue_pool.busy, 1);
-	if (allowed(nodes, local))
+	if (allowed(nodes, local)) {
+		/* Found empty, and not just passed over. */
+		if (!READ_ONCE(memrescue_pool.busy))
+			WRITE_ONCE(memrescue_pool.busy, 1);
 		page = take_from_node(local);
+	}
 	for_each_pool_node(node, nid) {
 		if (page)
 			break;
@@ -114,7 +116,7 @@ struct page *memrescue_pool_take(const nodemask_t *nodes)
 		page = pool_shelf_take(&cpu->shelf);
 	if (unlikely(!page))
 		page = take_from_others(nid, nodes);
-	if (unlikely(pool_shelf_count(&cpu->shelf) < POOL_LOW_PAGES))
+	if (unlikely(pool_shelf_count(&cpu->shelf) < READ_ONCE(cpu->low)))
 		memrescue_pool_kick(nid);
 	return page;
 }
@@ -234,14 +236,42 @@ bool memrescue_pool_stock_common(struct page *page)
  * memrescue_pool_drop() - have a page freed that finds no room
  * @page: the page, owned by the caller
  *
- * Its first word becomes a link; the worker frees it.
+ * Its first word becomes a link; a worker frees it. It may be of a node that came
+ * after load, which has none.
  *
  * Context: any.
  */
 void memrescue_pool_drop(struct page *page)
 {
+	int nid = page_to_nid(page);
+
 	llist_add(page_address(page), &memrescue_pool.dropped);
-	memrescue_pool_kick(page_to_nid(page));
+	memrescue_pool_kick(memrescue_pool.nodes[nid] ? nid :
+			    memrescue_pool_near());
+}
+
+/**
+ * memrescue_pool_forget_broken() - do not touch a broken page any more
+ * @page: owned by the caller
+ * @pages: how many belong together
+ *
+ * memory_failure() marks a page of the pool and can do no more about it. It is
+ * leaked, as the allocator leaks one that is freed.
+ *
+ * Context: any.
+ * Return: true if one of them is broken: it is not the caller's any more.
+ */
+bool memrescue_pool_forget_broken(struct page *page, unsigned int pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < pages; i++) {
+		if (likely(!PageHWPoison(page + i)))
+			continue;
+		atomic_long_add(pages, &memrescue_pool_stats.poisoned);
+		return true;
+	}
+	return false;
 }
 
 /**

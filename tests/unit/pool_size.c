@@ -236,12 +236,60 @@ static void test_size_growth_from_little(void **unused)
 		assert_true(pool_size_grown(&size) >= 24);
 }
 
+static void test_size_node_part(void **unused)
+{
+	unsigned int i;
+
+	(void)unused;
+	assert_int_equal(pool_size_node_part(8, 1), 8);
+	assert_int_equal(pool_size_node_part(8, 3), 3);
+	assert_int_equal(pool_size_node_part(UINT_MAX, 1023), 4198405);
+	for (i = 0; i < 200000; i++) {
+		uint64_t shares = random_up_to(UINT_MAX);
+		uint64_t nodes = 1 + random_up_to(1023);
+		uint64_t part = pool_size_node_part(shares, nodes);
+
+		assert_true(part * nodes >= shares);
+		assert_true(part * nodes < shares + nodes);
+	}
+}
+
+/* As much memory, whatever the size of a page. */
+static void test_size_scaled(void **unused)
+{
+	(void)unused;
+	assert_int_equal(POOL_SIZE_SCALED(12, 12, 2), 12);
+	assert_int_equal(POOL_SIZE_SCALED(12, 14, 2), 3);
+	assert_int_equal(POOL_SIZE_SCALED(12, 16, 2), 2);
+	assert_int_equal(POOL_SIZE_SCALED(16384, 16, 1), 1024);
+}
+
+/* The worker fills a shelf up to its target, so the mark must be one that it can pass. */
+static void test_size_low(void **unused)
+{
+	static const unsigned int lows[] = {
+		0, 1, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 8,
+	};
+	unsigned int target;
+
+	(void)unused;
+	for (target = 0; target < COUNT_OF(lows); target++)
+		assert_int_equal(pool_size_low(target), lows[target]);
+	for (target = 2; target <= SHELF_SLOTS; target++) {
+		assert_in_range(pool_size_low(target), 1, POOL_SIZE_LOW);
+		assert_true(pool_size_low(target) < target);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_small),
 		cmocka_unit_test(test_size_large),
 		cmocka_unit_test(test_size_cases),
+		cmocka_unit_test(test_size_node_part),
+		cmocka_unit_test(test_size_scaled),
+		cmocka_unit_test(test_size_low),
 		cmocka_unit_test(test_size_growth_and_decay),
 		cmocka_unit_test(test_size_growth_from_little),
 	};

@@ -47,6 +47,56 @@ static void critical_goes(void)
 	pool_settled(name);
 }
 
+/* ---- a small base ---- */
+
+/* One page at a time, and time for the worker in between: it need not come while most of the others are there. */
+static void small_base(void)
+{
+	const char *name = "base of four pages";
+	int fd = pool_client("small", 0, 0);
+	long refills, got = 0;
+
+	is_eq(pool_set("base_pages", "4"), 0, "%s: it can be set", name);
+	pool_settled(name);
+	refills = pool("refills");
+	for (int i = 0; i < 200; i++) {
+		got += ioctl(fd, MPT_TAKE, 1L);
+		ioctl(fd, MPT_PUT_ALL);
+		sleep_ms(1);
+	}
+	refills = pool("refills") - refills;
+	is_eq(got, 200, "%s: each get has a page", name);
+	is_le(refills, 20, "%s: without a run of the worker for each", name);
+	diag("%ld runs for 200 gets", refills);
+	close(fd);
+	pool_set("base_pages", "12");
+	pool_settled(name);
+}
+
+/* ---- broken pages ---- */
+
+static void broken(bool inside, const char *name)
+{
+	long poisoned = pool("poisoned"), got;
+	int fd = pool_client("broken", 0, 0);
+
+	/* The workers, called for a new client, shall not fill the shelf in the middle of it. */
+	sleep_ms(200);
+	got = ioctl(fd, MPT_BREAK, (long)inside);
+	if (got < 0) {
+		skip("the kernel has no CONFIG_MEMORY_FAILURE", "%s", name);
+		close(fd);
+		return;
+	}
+	is_eq(got, 0, "%s: nobody gets it", name);
+	is_eq(pool("poisoned") - poisoned, 3, "%s: it is counted", name);
+	/* They are in no store any more. */
+	if (!got && pool("poisoned") - poisoned == 3)
+		ioctl(fd, MPT_FORGET);
+	close(fd);
+	pool_settled(name);
+}
+
 /* ---- many at once ---- */
 
 static atomic_bool stop;
@@ -236,6 +286,27 @@ static void nodes(void)
 	is_eq(pool_node(0, POOL_NODE_TARGET) + pool_node(1, POOL_NODE_TARGET), pool_base(), "%s: and what they want", name);
 }
 
+/* Of a share that no CPU of one of the nodes has asked for. */
+static void share_of_nodes(void)
+{
+	const char *name = "share of two nodes";
+	long all, least;
+	int fd;
+
+	if (!file_exists("/sys/devices/system/node/node1"))
+		return;
+	fd = pool_client("spread", 64, 0);
+	ok(WAIT_UNTIL(pool_column("spread", POOL_CREDIT) == 64, PATIENCE_MS), "%s: it is filled", name);
+	all = pool_node(0, POOL_NODE_RESERVED) + pool_node(1, POOL_NODE_RESERVED);
+	least = pool_node(0, POOL_NODE_RESERVED) < pool_node(1, POOL_NODE_RESERVED) ?
+		pool_node(0, POOL_NODE_RESERVED) : pool_node(1, POOL_NODE_RESERVED);
+	is_eq(all, pool("reserved"), "%s: the table has all of it", name);
+	/* What there was before the share may lie anywhere. */
+	is_ge(least, 32, "%s: half of it is on each", name);
+	close(fd);
+	pool_settled(name);
+}
+
 /* The file that calls the pool's shrinker, for a node; false if the kernel has none. */
 static bool find_shrinker(char *path, size_t size)
 {
@@ -348,6 +419,93 @@ static void one_node_shrinks(void)
 	pool_settled(name);
 }
 
+/* ---- the debug build ---- */
+
+static void load_debug(const char *params)
+{
+	mr_unload();
+	if (load_module(MEMRESCUE_DEBUG_KO, params) || load_module(POOL_CLIENT_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_DEBUG_KO);
+}
+
+static void load_usual(void)
+{
+	unload_module("memrescue_pool_test");
+	if (mr_unload() || load_module(MEMRESCUE_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_KO);
+}
+
+static void put_wrong(void)
+{
+	static const char *const names[] = { "page that is put twice", "page that is not from the pool" };
+
+	log_expect("memrescue: pool client wrong gives a page that it does not have");
+	load_debug("");
+	for (long i = 0; i < 2; i++) {
+		int fd = pool_client("wrong", 0, 0);
+		long foreign = pool("foreign");
+
+		log_mark();
+		is_eq(ioctl(fd, MPT_TAKE, 40L) > 0 && ioctl(fd, MPT_PUT_ALL) > 0, 1, "%s: others are put", names[i]);
+		is_eq(pool("foreign") - foreign, 0, "%s: and not counted", names[i]);
+		is_eq(ioctl(fd, MPT_PUT_WRONG, i), 0, "%s: it is put", names[i]);
+		is_eq(pool("foreign") - foreign, 1, "%s: it is counted", names[i]);
+		ok(WAIT_UNTIL(log_find("memrescue: pool client wrong gives a page that it does not have"), PATIENCE_MS),
+		   "%s: and reported", names[i]);
+		close(fd);
+		pool_settled(names[i]);
+	}
+	load_usual();
+}
+
+/* ---- no memory at all ---- */
+
+/*
+ * The reaper gives memory back in 64 pieces or more, and the workers need not wait for their next try; which would be 20 ms
+ * after the last one.
+ */
+static void kicked_by_reaper(void)
+{
+	const char *name = "workers without memory, when the reaper gives some back";
+	struct victim *v = victim_new(&(struct victim_how){
+		.name = "v_pool", .mib = 128, .pages = PAGES_SMALL, .stuck = STUCK_D });
+	long reaped = mr_stat("reaped"), runs = pool("refill_failures");
+	long long begin = now_us();
+
+	file_write(MR "reaper/range_kb", "2048");
+	victim_kill(v);
+	ok(WAIT_UNTIL(mr_stat("reaped") > reaped, PATIENCE_MS), "%s: a victim is reaped", name);
+	runs = pool("refill_failures") - runs;
+	begin = (now_us() - begin) / 20000;
+	is_ge(runs, (long)begin + 3, "%s: they look again", name);
+	diag("%s: %ld runs, where %lld would be due", name, runs, begin);
+	mrt_release(mrt());
+	victim_free(v);
+}
+
+static void no_memory(void)
+{
+	const char *name = "workers without memory";
+	long runs, reclaims;
+	int fd;
+
+	load_debug("fail=pool-pages");
+	fd = pool_client("nothing", 64, 0);
+	for (int i = 0; i < 50; i++) {
+		ioctl(fd, MPT_TAKE, 8L);
+		sleep_ms(5);
+	}
+	reclaims = pool("refill_reclaims");
+	runs = pool("refills");
+	is_ge(runs, 5, "%s: they try again and again", name);
+	is_ge(reclaims, 1, "%s: and reclaim", name);
+	is_le(reclaims, runs, "%s: but each run for one page only, when that is in vain", name);
+	diag("%s: %ld runs, %ld of them reclaimed", name, runs, reclaims);
+	kicked_by_reaper();
+	close(fd);
+	load_usual();
+}
+
 int main(void)
 {
 	if (!ok(mr_loaded(), "memrescue is there"))
@@ -355,11 +513,17 @@ int main(void)
 	is_eq(load_module(POOL_CLIENT_KO, ""), 0, "its client can be loaded");
 	put_shared();
 	critical_goes();
+	small_base();
+	broken(false, "page that breaks while a client has it");
+	broken(true, "page that breaks while it is in the pool");
 	nodes();
+	share_of_nodes();
 	one_node_shrinks();
 	all_at_once();
 	at_rest();
 	is_eq(unload_module("memrescue_pool_test"), 0, "its client can be unloaded");
+	put_wrong();
+	no_memory();
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();
 }

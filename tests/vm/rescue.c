@@ -229,6 +229,7 @@ static void bad_input(void)
 		{ "rescue_atomic", "2", -EINVAL }, { "rescue_atomic", "yes", -EINVAL },
 		{ "lifeline_pages", "0", -EINVAL }, { "lifeline_pages", "65537", -EINVAL }, { "lifeline_pages", "-5", -EINVAL },
 		{ "lifeline_pages", "60000", -ENOSPC },
+		{ "dying_rate_pages", "0", -EINVAL }, { "dying_rate_pages", "1048577", -EINVAL },
 		{ "lifeline_rate_pages", "0", -EINVAL }, { "lifeline_rate_pages", "1048577", -EINVAL },
 		{ "lifelines", "\n", -EINVAL }, { "lifelines", "mr-bad", -EINVAL }, { "lifelines", "+", -EINVAL },
 		{ "lifelines", "/", -EINVAL }, { "lifelines", "/mr-none", -ENOENT }, { "lifelines", "+/mr-none", -ENOENT },
@@ -328,20 +329,11 @@ static void atomic(void)
 
 /* ---- what checks the hook ---- */
 
-/* Allocations that reclaim in earnest, from the zone that nobody else needs. */
-static bool reclaim(void)
-{
-	struct mrt_alloc how = { .kind = MRT_GFP_DMA, .nr = 1500 };
-
-	alloc_in_child(NULL, &how);
-	return how.done && how.got < how.nr;
-}
-
 static void passive(void)
 {
 	struct mr_row row;
 
-	if (!reclaim()) {
+	if (!reclaim_small_zone()) {
 		skip("the kernel has no small zone", "reclaim: compared");
 		return;
 	}
@@ -385,7 +377,7 @@ static void refuted(void)
 	name = "other arguments";
 	load_debug("slowpath-passive");
 	ok(state_is("active"), "%s: at first nobody knows", name);
-	if (reclaim()) {
+	if (reclaim_small_zone()) {
 		ok(WAIT_UNTIL(row_is("slowpath", "refuted"), PATIENCE_MS) && state_is("off: reclaim has other arguments"),
 		   "%s: then it is seen, and the state says so", name);
 		not_served(name);
@@ -433,6 +425,16 @@ static bool is_served(struct cgroup *cg, struct mrt_alloc *line)
 	return rescued("lifeline", SERVED) > before;
 }
 
+/* That of the program of a lifeline, when it was paged out. */
+static bool read_ahead_fails(struct cgroup *cg, struct mrt_alloc *line)
+{
+	long before = rescued("lifeline", FAILED);
+
+	*line = (struct mrt_alloc){ .kind = MRT_GFP_READAHEAD, .nr = 400 };
+	alloc_in_child(cg, line);
+	return rescued("lifeline", FAILED) > before;
+}
+
 static void thrash(void)
 {
 	struct mrt_alloc plain = { .kind = MRT_GFP_USER, .nr = 400 }, line;
@@ -456,6 +458,9 @@ static void thrash(void)
 	diag("of 400 pages the worst and all, us: plain %u %llu, lifeline %u %llu", plain.worst_us,
 	     (unsigned long long)plain.all_us, line.worst_us, (unsigned long long)line.all_us);
 	ok(served, "thrashing: the lifeline's task is served");
+	ok(WAIT_UNTIL(read_ahead_fails(cg, &line), PATIENCE_MS), "thrashing: its read-ahead fails at once");
+	diag("read-ahead: got %u of 400, the worst and all, us: %u %llu", line.got, line.worst_us,
+	     (unsigned long long)line.all_us);
 	is_eq(waitpid(hog, NULL, WNOHANG), 0, "thrashing: all the while");
 	kill_eater(hog);
 	kill_eater(eater);

@@ -100,4 +100,14 @@ struct mpt_drain {
 /* How many of the kept pages are of the memory node. */
 #define MPT_COUNT_NODE	_IO('p', 21)
 
+/*
+ * Three pages break after they were got (0), or after they were put back (1). Returns
+ * how many of them the client gets again, or EOPNOTSUPP; the three are kept, whole
+ * again, when there is none of those.
+ */
+#define MPT_BREAK	_IO('p', 23)
+
+/* A page is put back twice (0), or one that is not from the pool (1); ENOMEM: there was none. */
+#define MPT_PUT_WRONG	_IO('p', 24)
+
 #endif /* MEMRESCUE_POOL_TEST_H */

@@ -79,11 +79,13 @@ static const gfp_t masks[MRT_GFP_KINDS] = {
 	[MRT_GFP_PAIR_ZERO] = GFP_KERNEL | __GFP_ZERO,
 	[MRT_GFP_PAIR_COMP] = GFP_KERNEL | __GFP_ZERO | __GFP_COMP,
 	[MRT_GFP_PAIR_NORETRY] = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN,
+	[MRT_GFP_PAIR_DMA] = GFP_KERNEL | __GFP_DMA | __GFP_NORETRY |
+			     __GFP_NOWARN,
 };
 
 static unsigned int order_of(u32 kind)
 {
-	return kind >= MRT_GFP_PAIR && kind <= MRT_GFP_PAIR_NORETRY;
+	return kind >= MRT_GFP_PAIR && kind <= MRT_GFP_PAIR_DMA;
 }
 
 static struct page *alloc_frozen(gfp_t gfp)

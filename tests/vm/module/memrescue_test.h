@@ -75,7 +75,8 @@ struct mrt_notify_report {
 #define MRT_GFP_PAIR_ZERO	13	/* the same, zeroed */
 #define MRT_GFP_PAIR_COMP	14	/* zeroed, a compound page */
 #define MRT_GFP_PAIR_NORETRY	15	/* __GFP_NORETRY, __GFP_NOWARN */
-#define MRT_GFP_KINDS		16
+#define MRT_GFP_PAIR_DMA	16	/* the same, of the first 16 MB */
+#define MRT_GFP_KINDS		17
 
 /* Flags of MRT_ALLOC. */
 #define MRT_ALLOC_WHEN_KILLED	1	/* not before a fatal signal is pending */
