@@ -30,6 +30,7 @@ COUNTER(freed);
 COUNTER(dropped);
 COUNTER(foreign);
 COUNTER(lost);
+COUNTER(poisoned);
 
 #define NOW(name) \
 static ssize_t name##_show(struct device *dev, \
@@ -80,6 +81,7 @@ static struct attribute *pool_attrs[] = {
 	&counter_dropped.attr.attr,
 	&counter_foreign.attr.attr,
 	&counter_lost.attr.attr,
+	&counter_poisoned.attr.attr,
 	&dev_attr_common.attr,
 	&dev_attr_reserved.attr,
 	&dev_attr_target.attr,

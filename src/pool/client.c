@@ -74,6 +74,25 @@ lender(struct memrescue_pool_client *client)
 	return NULL;
 }
 
+/* A page is gone. If it was lent, the share is short of one: the worker sees it. */
+static void write_off(struct memrescue_pool_client *client, int nid)
+{
+	if (lender(client))
+		memrescue_pool_kick(nid);
+}
+
+static struct page *borrow_good(struct memrescue_pool_client *client)
+{
+	struct page *page;
+
+	for (;;) {
+		page = borrow_any(client);
+		if (!page || !memrescue_pool_forget_broken(page, 1))
+			return page;
+		write_off(client, page_to_nid(page));
+	}
+}
+
 static void no_page(struct memrescue_pool_client *client)
 {
 	this_cpu_inc(client->counts->misses);
@@ -96,10 +115,13 @@ static void no_page(struct memrescue_pool_client *client)
  */
 struct page *memrescue_pool_get(struct memrescue_pool_client *client)
 {
-	struct page *page = memrescue_pool_take(NULL);
+	struct page *page;
 
+	do {
+		page = memrescue_pool_take(NULL);
+	} while (unlikely(page && memrescue_pool_forget_broken(page, 1)));
 	if (unlikely(!page)) {
-		page = borrow_any(client);
+		page = borrow_good(client);
 		if (!page) {
 			no_page(client);
 			return NULL;
@@ -128,8 +150,7 @@ static bool drop_reference(struct memrescue_pool_client *client,
 	/* From here on it is not ours to look at. */
 	atomic_long_inc(&memrescue_pool_stats.foreign);
 	atomic_long_inc(&memrescue_pool_stats.freed);
-	if (lender(client))
-		memrescue_pool_kick(nid);
+	write_off(client, nid);
 	return false;
 }
 
@@ -155,7 +176,7 @@ static bool put_lent(struct memrescue_pool_client *client, struct page *page)
  * @page: what memrescue_pool_get() returned, and nobody else refers to
  *
  * A page that somebody else still refers to is not taken back: the client's
- * reference is dropped.
+ * reference is dropped. A broken one (PG_hwpoison) is forgotten.
  *
  * Context: as memrescue_pool_get().
  */
@@ -166,6 +187,10 @@ void memrescue_pool_put(struct memrescue_pool_client *client,
 	if (unlikely(page_ref_count(page) != 1) &&
 	    !drop_reference(client, page))
 		return;
+	if (unlikely(memrescue_pool_forget_broken(page, 1))) {
+		write_off(client, page_to_nid(page));
+		return;
+	}
 	if (unlikely(atomic_read(&client->lent) ||
 		     atomic_read(&client->borrowed)) &&
 	    put_lent(client, page))
@@ -189,9 +214,7 @@ void memrescue_pool_hand_over(struct memrescue_pool_client *client,
 			      struct page *page)
 {
 	this_cpu_inc(client->counts->handed_over);
-	/* The share is short of one: the worker sees it. */
-	if (lender(client))
-		memrescue_pool_kick(page_to_nid(page));
+	write_off(client, page_to_nid(page));
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_hand_over);
 

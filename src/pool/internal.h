@@ -184,6 +184,7 @@ int memrescue_pool_near(void);
 bool memrescue_pool_stock_common(struct page *page);
 bool memrescue_pool_stock_reserve(struct page *page);
 void memrescue_pool_drop(struct page *page);
+bool memrescue_pool_forget_broken(struct page *page, unsigned int pages);
 void memrescue_pool_free(struct page *page);
 unsigned long memrescue_pool_node_common(struct pool_node *node);
 unsigned long memrescue_pool_common(void);

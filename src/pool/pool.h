@@ -49,6 +49,7 @@ struct memrescue_pool_knobs {
  * @dropped: pages that clients put back and for which there was no room
  * @foreign: pages put back that are still in use elsewhere
  * @lost: pages that clients had when they were destroyed
+ * @poisoned: broken pages (PG_hwpoison) that the pool has forgotten
  */
 struct memrescue_pool_stats {
 	atomic_long_t refills;
@@ -60,6 +61,7 @@ struct memrescue_pool_stats {
 	atomic_long_t dropped;
 	atomic_long_t foreign;
 	atomic_long_t lost;
+	atomic_long_t poisoned;
 };
 
 /* What is in the pool now; see memrescue_pool_now(). */

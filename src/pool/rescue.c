@@ -106,14 +106,13 @@ static struct page *take(unsigned int class, const nodemask_t *nodes)
  */
 static void reject(struct memrescue_pool_client *client, struct page *page)
 {
-	if (PageHWPoison(page)) {
-		this_cpu_inc(client->counts->handed_over);
-	} else if (page_ref_count(page) != 1) {
+	if (page_ref_count(page) != 1) {
 		memrescue_pool_put(client, page);
-	} else {
-		this_cpu_inc(client->counts->puts);
-		memrescue_pool_drop(page);
+		return;
 	}
+	this_cpu_inc(client->counts->puts);
+	if (!memrescue_pool_forget_broken(page, 1))
+		memrescue_pool_drop(page);
 }
 
 static struct page *serve(unsigned int class, gfp_t gfp,
@@ -148,13 +147,15 @@ static struct page *serve(unsigned int class, gfp_t gfp,
 	return NULL;
 }
 
-/* Nobody else has them, so that their state is as the allocator left it. */
+/* Nobody else has them, so that their state is as the allocator left it, or broken. */
 static struct page *serve_pair(gfp_t gfp, const nodemask_t *nodes, bool frozen)
 {
 	struct memrescue_pool_client *client = memrescue_lifeline_client();
 	struct page *page = memrescue_pool_take_pair(gfp, nodes);
 
 	memrescue_pool_kick(page ? page_to_nid(page) : memrescue_pool_near());
+	if (page && memrescue_pool_forget_broken(page, POOL_PAIR_PAGES))
+		page = NULL;
 	if (page && !compat_page_ready(page, POOL_PAIR_ORDER, gfp, frozen)) {
 		/* Somebody looks at it by its number, just now. */
 		memrescue_pool_return_pair(gfp, page);

@@ -245,6 +245,30 @@ void memrescue_pool_drop(struct page *page)
 }
 
 /**
+ * memrescue_pool_forget_broken() - do not touch a broken page any more
+ * @page: owned by the caller
+ * @pages: how many belong together
+ *
+ * memory_failure() marks a page of the pool and can do no more about it. It is
+ * leaked, as the allocator leaks one that is freed.
+ *
+ * Context: any.
+ * Return: true if one of them is broken: it is not the caller's any more.
+ */
+bool memrescue_pool_forget_broken(struct page *page, unsigned int pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < pages; i++) {
+		if (likely(!PageHWPoison(page + i)))
+			continue;
+		atomic_long_add(pages, &memrescue_pool_stats.poisoned);
+		return true;
+	}
+	return false;
+}
+
+/**
  * memrescue_pool_free() - give a page back to the kernel
  * @page: the page, owned by the caller
  *

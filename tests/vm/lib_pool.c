@@ -105,7 +105,8 @@ void pool_grow(int fd)
 
 bool pool_adds_up(void)
 {
-	return pool("refilled") == pool("common") + pool("reserved") + pool("gets") - pool("puts") + pool("freed");
+	return pool("refilled") == pool("common") + pool("reserved") + pool("gets") - pool("puts") + pool("freed") +
+				   pool("poisoned");
 }
 
 void pool_settled(const char *name)
@@ -114,7 +115,7 @@ void pool_settled(const char *name)
 		diag("base %ld: common %ld, reserved %ld, target %ld", pool_base(), pool("common"), pool("reserved"),
 		     pool("target"));
 	if (!ok(WAIT_UNTIL(pool_adds_up(), PATIENCE_MS), "%s: no page is lost", name))
-		diag("refilled %ld; common %ld, reserved %ld, gets %ld, puts %ld, freed %ld", pool("refilled"),
-		     pool("common"), pool("reserved"), pool("gets"), pool("puts"), pool("freed"));
+		diag("refilled %ld; common %ld, reserved %ld, gets %ld, puts %ld, freed %ld, poisoned %ld", pool("refilled"),
+		     pool("common"), pool("reserved"), pool("gets"), pool("puts"), pool("freed"), pool("poisoned"));
 	is_le(pool("peak"), pool("cap"), "%s: it never had more than its cap", name);
 }

@@ -47,6 +47,28 @@ static void critical_goes(void)
 	pool_settled(name);
 }
 
+/* ---- broken pages ---- */
+
+static void broken(bool inside, const char *name)
+{
+	long poisoned = pool("poisoned"), got;
+	int fd = pool_client("broken", 0, 0);
+
+	got = ioctl(fd, MPT_BREAK, (long)inside);
+	if (got < 0) {
+		skip("the kernel has no CONFIG_MEMORY_FAILURE", "%s", name);
+		close(fd);
+		return;
+	}
+	is_eq(got, 0, "%s: nobody gets it", name);
+	is_eq(pool("poisoned") - poisoned, 3, "%s: it is counted", name);
+	/* They are in no store any more. */
+	if (!got && pool("poisoned") - poisoned == 3)
+		ioctl(fd, MPT_FORGET);
+	close(fd);
+	pool_settled(name);
+}
+
 /* ---- many at once ---- */
 
 static atomic_bool stop;
@@ -355,6 +377,8 @@ int main(void)
 	is_eq(load_module(POOL_CLIENT_KO, ""), 0, "its client can be loaded");
 	put_shared();
 	critical_goes();
+	broken(false, "page that breaks while a client has it");
+	broken(true, "page that breaks while it is in the pool");
 	nodes();
 	one_node_shrinks();
 	all_at_once();

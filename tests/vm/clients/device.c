@@ -124,6 +124,51 @@ static long mpt_count_node(struct client_file *f, unsigned long nid)
 	return n;
 }
 
+#ifdef CONFIG_MEMORY_FAILURE
+#define BROKEN	3u	/* so few that no worker is called meanwhile */
+#define LOOKED	64u
+
+static void break_and_put(struct client_file *f, struct page *page, bool inside)
+{
+	if (!inside)
+		SetPageHWPoison(page);
+	memrescue_pool_put(f->client, page);
+	if (inside)
+		SetPageHWPoison(page);
+}
+
+static long mpt_break(struct client_file *f, bool inside)
+{
+	struct page *broken[BROKEN] = { NULL }, *good[LOOKED] = { NULL };
+	unsigned int i;
+	long bad = 0;
+
+	preempt_disable();
+	for (i = 0; i < BROKEN; i++)
+		broken[i] = memrescue_pool_get(f->client);
+	for (i = 0; i < BROKEN && broken[i]; i++)
+		break_and_put(f, broken[i], inside);
+	for (i = 0; i < LOOKED; i++) {
+		good[i] = memrescue_pool_get(f->client);
+		bad += good[i] && PageHWPoison(good[i]);
+	}
+	for (i = 0; i < BROKEN && broken[i]; i++)
+		ClearPageHWPoison(broken[i]);
+	for (i = 0; i < LOOKED; i++)
+		if (good[i])
+			memrescue_pool_put(f->client, good[i]);
+	preempt_enable();
+	for (i = 0; i < BROKEN && broken[i] && !bad; i++)
+		f->kept[f->nr_kept++] = broken[i];
+	return bad;
+}
+#else
+static long mpt_break(struct client_file *f, bool inside)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /* The pages are freed behind the pool's back. */
 static long mpt_forget(struct client_file *f)
 {
@@ -233,6 +278,8 @@ static long mpt_client_ioctl(struct client_file *f, unsigned int cmd,
 		return mpt_forget(f);
 	case MPT_LEAK:
 		return mpt_leak(f);
+	case MPT_BREAK:
+		return f->nr_kept ? -EBUSY : mpt_break(f, arg);
 	case MPT_DRAIN:
 		return f->nr_kept ? -EBUSY : mpt_drain(f, (void __user *)arg);
 	case MPT_RUN_MIX:

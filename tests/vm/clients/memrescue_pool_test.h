@@ -100,4 +100,11 @@ struct mpt_drain {
 /* How many of the kept pages are of the memory node. */
 #define MPT_COUNT_NODE	_IO('p', 21)
 
+/*
+ * Three pages break after they were got (0), or after they were put back (1). Returns
+ * how many of them the client gets again, or EOPNOTSUPP; the three are kept, whole
+ * again, when there is none of those.
+ */
+#define MPT_BREAK	_IO('p', 23)
+
 #endif /* MEMRESCUE_POOL_TEST_H */
