@@ -21,9 +21,6 @@
 #include "pool/pool.h"
 #include "pool/rack.h"
 
-/* A CPU that has fewer pages at hand calls the worker. */
-#define POOL_LOW_PAGES	8u
-
 /* Two pages that belong together; see pairs.c. */
 #define POOL_PAIR_ORDER		1u
 #define POOL_PAIR_PAGES		2u
@@ -36,12 +33,14 @@
 
 /**
  * struct pool_cpu - what a CPU has at hand
- * @shelf: pages of the CPU's node
- * @nid: that node; constant
+ * @nid: its node; constant
+ * @low: with fewer pages at hand it calls the worker. Written with pool.lock held
+ * @shelf: pages of that node
  */
 struct pool_cpu {
-	struct pool_shelf shelf;
 	int nid;
+	unsigned int low;
+	struct pool_shelf shelf;
 };
 
 /**

@@ -111,6 +111,23 @@ static void set_shelf_target(struct pool_node *node)
 						    less));
 }
 
+static void set_low_marks(void)
+{
+	struct pool_node *node;
+	struct pool_cpu *cpu;
+	unsigned int low;
+	int i;
+
+	for_each_possible_cpu(i) {
+		cpu = per_cpu_ptr(memrescue_pool.cpus, i);
+		node = memrescue_pool.nodes[cpu->nid];
+		low = pool_size_low(READ_ONCE(node->shelf_target));
+		/* Its line belongs to the CPU. */
+		if (cpu->low != low)
+			WRITE_ONCE(cpu->low, low);
+	}
+}
+
 static unsigned int nr_pool_nodes(void)
 {
 	struct pool_node *node;
@@ -272,6 +289,7 @@ void memrescue_pool_resize(void)
 	WRITE_ONCE(pool->cpu_target, pool_size_cpu_target(&size));
 	for_each_pool_node(node, nid)
 		set_shelf_target(node);
+	set_low_marks();
 }
 
 /* ---- what reclaim may have ---- */

@@ -9,6 +9,9 @@
 
 #include "pool/shelf.h"
 
+/* A CPU that has fewer pages at hand calls the worker, whatever it shall have. */
+#define POOL_SIZE_LOW	8u
+
 /**
  * struct pool_size - what decides; all but @cpus and @nodes in pages
  * @cap: the pool never has more
@@ -95,6 +98,22 @@ static inline unsigned int pool_size_cpu_target(const struct pool_size *size)
 {
 	return pool_size_min(pool_size_base(size) + size->extra / size->cpus,
 			     pool_size_cpu_slots(size));
+}
+
+/**
+ * pool_size_low() - with fewer pages on its shelf a CPU calls the worker
+ * @target: pages that there shall be there, and that the worker fills it up to
+ *
+ * Below the target, or each get would call it; for a small one two thirds.
+ *
+ * Context: any.
+ * Return: pages: from 1 to @target, 0 if that is 0.
+ */
+static inline unsigned int pool_size_low(unsigned int target)
+{
+	if (target < 2)
+		return target;
+	return pool_size_min(target * 2 / 3, POOL_SIZE_LOW);
 }
 
 /**

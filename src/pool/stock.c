@@ -114,7 +114,7 @@ struct page *memrescue_pool_take(const nodemask_t *nodes)
 		page = pool_shelf_take(&cpu->shelf);
 	if (unlikely(!page))
 		page = take_from_others(nid, nodes);
-	if (unlikely(pool_shelf_count(&cpu->shelf) < POOL_LOW_PAGES))
+	if (unlikely(pool_shelf_count(&cpu->shelf) < READ_ONCE(cpu->low)))
 		memrescue_pool_kick(nid);
 	return page;
 }

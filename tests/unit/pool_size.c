@@ -236,12 +236,30 @@ static void test_size_growth_from_little(void **unused)
 		assert_true(pool_size_grown(&size) >= 24);
 }
 
+/* The worker fills a shelf up to its target, so the mark must be one that it can pass. */
+static void test_size_low(void **unused)
+{
+	static const unsigned int lows[] = {
+		0, 1, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 8,
+	};
+	unsigned int target;
+
+	(void)unused;
+	for (target = 0; target < COUNT_OF(lows); target++)
+		assert_int_equal(pool_size_low(target), lows[target]);
+	for (target = 2; target <= SHELF_SLOTS; target++) {
+		assert_in_range(pool_size_low(target), 1, POOL_SIZE_LOW);
+		assert_true(pool_size_low(target) < target);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_small),
 		cmocka_unit_test(test_size_large),
 		cmocka_unit_test(test_size_cases),
+		cmocka_unit_test(test_size_low),
 		cmocka_unit_test(test_size_growth_and_decay),
 		cmocka_unit_test(test_size_growth_from_little),
 	};

@@ -47,6 +47,32 @@ static void critical_goes(void)
 	pool_settled(name);
 }
 
+/* ---- a small base ---- */
+
+/* One page at a time, and time for the worker in between: it need not come while most of the others are there. */
+static void small_base(void)
+{
+	const char *name = "base of four pages";
+	int fd = pool_client("small", 0, 0);
+	long refills, got = 0;
+
+	is_eq(pool_set("base_pages", "4"), 0, "%s: it can be set", name);
+	pool_settled(name);
+	refills = pool("refills");
+	for (int i = 0; i < 200; i++) {
+		got += ioctl(fd, MPT_TAKE, 1L);
+		ioctl(fd, MPT_PUT_ALL);
+		sleep_ms(1);
+	}
+	refills = pool("refills") - refills;
+	is_eq(got, 200, "%s: each get has a page", name);
+	is_le(refills, 20, "%s: without a run of the worker for each", name);
+	diag("%ld runs for 200 gets", refills);
+	close(fd);
+	pool_set("base_pages", "12");
+	pool_settled(name);
+}
+
 /* ---- broken pages ---- */
 
 static void broken(bool inside, const char *name)
@@ -377,6 +403,7 @@ int main(void)
 	is_eq(load_module(POOL_CLIENT_KO, ""), 0, "its client can be loaded");
 	put_shared();
 	critical_goes();
+	small_base();
 	broken(false, "page that breaks while a client has it");
 	broken(true, "page that breaks while it is in the pool");
 	nodes();
