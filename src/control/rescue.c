@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include "control/attr.h"
 #include "control/control.h"
 #include "pool/rescue.h"
 
@@ -130,26 +131,11 @@ static ssize_t lifeline_pages_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(lifeline_pages);
 
-static ssize_t lifeline_rate_pages_show(struct device *dev,
-					struct device_attribute *attr,
-					char *buf)
-{
-	return sysfs_emit(buf, "%u\n",
-			  READ_ONCE(memrescue_rescue_knobs.lifeline_rate_pages));
-}
+#define RATE(name) \
+	CONTROL_KNOB(name, &memrescue_rescue_knobs.name, 1, RESCUE_MAX_RATE, NULL)
 
-static ssize_t lifeline_rate_pages_store(struct device *dev,
-					 struct device_attribute *attr,
-					 const char *buf, size_t count)
-{
-	unsigned int pages;
-
-	if (kstrtouint(buf, 10, &pages) || !pages || pages > LIFELINE_MAX_RATE)
-		return -EINVAL;
-	WRITE_ONCE(memrescue_rescue_knobs.lifeline_rate_pages, pages);
-	return count;
-}
-static DEVICE_ATTR_RW(lifeline_rate_pages);
+RATE(dying_rate_pages);
+RATE(lifeline_rate_pages);
 
 static ssize_t lifelines_show(struct device *dev, struct device_attribute *attr,
 			      char *buf)
@@ -211,7 +197,8 @@ static struct attribute *rescue_attrs[] = {
 	&dev_attr_rescue_atomic.attr,
 	&dev_attr_lifelines.attr,
 	&dev_attr_lifeline_pages.attr,
-	&dev_attr_lifeline_rate_pages.attr,
+	&knob_lifeline_rate_pages.attr.attr,
+	&knob_dying_rate_pages.attr.attr,
 	&dev_attr_rescued.attr,
 	&dev_attr_rescue_state.attr,
 	NULL

@@ -11,7 +11,6 @@
  */
 #include <linux/cgroup.h>
 #include <linux/err.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -20,9 +19,6 @@
 #include "compat/fault.h"
 #include "pool/internal.h"
 #include "pool/rescue.h"
-
-/* The rate is counted in parts of a second. */
-#define PARTS	10u
 
 /*
  * Beside the share there are some pairs of pages, in each node and of either kind:
@@ -53,9 +49,6 @@ static struct lifelines __rcu *lifelines;
 
 static struct memrescue_pool_client *lifeline_client;
 
-/* The upper half: which part of which second; the lower one: pages in it. */
-static atomic64_t rate;
-
 /* ---- in the handler: like an NMI ---- */
 
 /**
@@ -79,31 +72,6 @@ bool memrescue_lifeline_holds(void)
 						    all->list[i].cgroup);
 	rcu_read_unlock();
 	return found;
-}
-
-/**
- * memrescue_lifeline_within_rate() - some more pages, if they are not too many
- * @pages: so many
- *
- * Context: any.
- * Return: false if that were more than the knob allows in this part of a second.
- */
-bool memrescue_lifeline_within_rate(unsigned int pages)
-{
-	u32 most = DIV_ROUND_UP(READ_ONCE(memrescue_rescue_knobs.lifeline_rate_pages),
-				PARTS);
-	u32 now = jiffies / (HZ / PARTS);
-	s64 old, new;
-	u32 used;
-
-	do {
-		old = atomic64_read(&rate);
-		used = (u32)(old >> 32) == now ? (u32)old : 0;
-		if (used + pages > most)
-			return false;
-		new = ((u64)now << 32) | (used + pages);
-	} while (atomic64_cmpxchg(&rate, old, new) != old);
-	return true;
 }
 
 /**

@@ -4,7 +4,8 @@
  * allocator's slow path whether it is given a page of the pool.
  *
  *   dying     tasks that were killed: the sooner they are gone the better. From
- *             the common part, then from half of the rescue share
+ *             the common part, then from half of the rescue share, so many in a
+ *             second at most
  *   lifeline  tasks of cgroups that the administrator named: from their own share
  *             only, so many in a second at most
  *             (two pages that belong together are counted as lifeline-pair)
@@ -22,6 +23,7 @@
 #include <linux/sched/signal.h>
 #include "compat/alloc.h"
 #include "pool/internal.h"
+#include "pool/rate.h"
 #include "pool/rescue.h"
 #include "pool/trace.h"
 
@@ -30,6 +32,7 @@
 
 struct memrescue_rescue_knobs memrescue_rescue_knobs = {
 	.dying = 1,
+	.dying_rate_pages = 8192,
 	.atomic = 0,
 	.lifeline_pages = 1024,
 	.lifeline_rate_pages = 8192,
@@ -43,6 +46,8 @@ static const char *const names[RESCUE_CLASSES] = {
 };
 
 static struct memrescue_rescue_counts counts[RESCUE_CLASSES];
+
+static struct pool_rate dying_rate, lifeline_rate;
 
 /* On its way out, and not because it wanted to: its exit code is a signal. */
 static bool is_torn_down(void)
@@ -172,18 +177,37 @@ static struct page *serve_pair(gfp_t gfp, const nodemask_t *nodes, bool frozen)
 	return page;
 }
 
+static struct page *rescue_dying(gfp_t gfp, const nodemask_t *nodes, bool frozen)
+{
+	unsigned int most = READ_ONCE(memrescue_rescue_knobs.dying_rate_pages);
+	struct page *page;
+
+	if (!pool_rate_take(&dying_rate, most, 1)) {
+		atomic_long_inc(&counts[RESCUE_DYING].limited);
+		return NULL;
+	}
+	page = serve(RESCUE_DYING, gfp, nodes, frozen);
+	if (!page)
+		pool_rate_return(&dying_rate, 1);
+	return page;
+}
+
 static struct page *rescue_lifeline(gfp_t gfp, unsigned int order,
 				    const nodemask_t *nodes, bool frozen)
 {
+	unsigned int most = READ_ONCE(memrescue_rescue_knobs.lifeline_rate_pages);
 	unsigned int class = order ? RESCUE_PAIR : RESCUE_LIFELINE;
+	struct page *page;
 
-	if (!memrescue_lifeline_within_rate(1u << order)) {
+	if (!pool_rate_take(&lifeline_rate, most, 1u << order)) {
 		atomic_long_inc(&counts[class].limited);
 		return NULL;
 	}
-	if (order)
-		return serve_pair(gfp, nodes, frozen);
-	return serve(class, gfp, nodes, frozen);
+	page = order ? serve_pair(gfp, nodes, frozen) :
+		       serve(class, gfp, nodes, frozen);
+	if (!page)
+		pool_rate_return(&lifeline_rate, 1u << order);
+	return page;
 }
 
 static struct page *rescue_task(gfp_t gfp, unsigned int order,
@@ -194,7 +218,7 @@ static struct page *rescue_task(gfp_t gfp, unsigned int order,
 	if (current->flags & PF_KTHREAD)
 		return NULL;
 	if (!order && is_dying())
-		page = serve(RESCUE_DYING, gfp, nodes, frozen);
+		page = rescue_dying(gfp, nodes, frozen);
 	if (page || !memrescue_lifeline_holds())
 		return page;
 	return rescue_lifeline(gfp, order, nodes, frozen);

@@ -25,7 +25,7 @@ struct memrescue_pool_client;
 
 /* Bounds of the knobs. */
 #define LIFELINE_MAX_PAGES	65536u
-#define LIFELINE_MAX_RATE	1048576u
+#define RESCUE_MAX_RATE		1048576u
 #define LIFELINES		16u
 
 /**
@@ -33,13 +33,15 @@ struct memrescue_pool_client;
  *
  * Read with READ_ONCE() at any time.
  * @dying: tasks that die are rescued
+ * @dying_rate_pages: they are given so many in a second at most
  * @atomic: atomic allocations that fail are rescued
  * @lifeline_pages: guaranteed share of the lifelines together, pages. Changed by
  *	memrescue_lifeline_set_pages() only
- * @lifeline_rate_pages: they are given so many in a second at most
+ * @lifeline_rate_pages: lifelines are given so many in a second at most
  */
 struct memrescue_rescue_knobs {
 	unsigned int dying;
+	unsigned int dying_rate_pages;
 	unsigned int atomic;
 	unsigned int lifeline_pages;
 	unsigned int lifeline_rate_pages;
@@ -76,6 +78,5 @@ unsigned int memrescue_lifeline_count(void);
 ssize_t memrescue_lifeline_table(char *buf, size_t size);
 struct memrescue_pool_client *memrescue_lifeline_client(void);
 bool memrescue_lifeline_holds(void);
-bool memrescue_lifeline_within_rate(unsigned int pages);
 
 #endif

@@ -220,6 +220,25 @@ static void bounds(void)
 	cg_remove(cg);
 }
 
+/* However many die, and however much they allocate. */
+static void dying_rate(void)
+{
+	struct mrt_alloc how = { .kind = MRT_GFP_ZERO, .nr = 2000, .flags = MRT_ALLOC_WHEN_KILLED };
+	long served = rescued("dying", SERVED), limited = rescued("dying", LIMITED), missed = rescued("dying", MISSED);
+	long long begin = now_us();
+
+	is_eq(pool_set("dying_rate_pages", "100"), 0, "rate of those that die: it can be set");
+	alloc_in_child(NULL, &how);
+	served = rescued("dying", SERVED) - served;
+	missed = rescued("dying", MISSED) - missed;
+	/* Ten in each tenth of a second that has begun. */
+	is_le(served, 10 * ((now_us() - begin) / 100000 + 2), "rate of those that die: no more than it are served");
+	is_ge(served, 1, "rate of those that die: but some");
+	is_ge(rescued("dying", LIMITED) - limited, 2000 - served - missed, "rate of those that die: the others are counted");
+	check_pages(&how, 2000, "rate of those that die");
+	is_eq(pool_set("dying_rate_pages", "8192"), 0, "rate of those that die: it can be set back");
+}
+
 static void removed(void)
 {
 	struct cgroup *cg = cg_new("gone");
@@ -248,6 +267,7 @@ static void bad_input(void)
 		{ "rescue_atomic", "2", -EINVAL }, { "rescue_atomic", "yes", -EINVAL },
 		{ "lifeline_pages", "0", -EINVAL }, { "lifeline_pages", "65537", -EINVAL }, { "lifeline_pages", "-5", -EINVAL },
 		{ "lifeline_pages", "60000", -ENOSPC },
+		{ "dying_rate_pages", "0", -EINVAL }, { "dying_rate_pages", "1048577", -EINVAL },
 		{ "lifeline_rate_pages", "0", -EINVAL }, { "lifeline_rate_pages", "1048577", -EINVAL },
 		{ "lifelines", "\n", -EINVAL }, { "lifelines", "mr-bad", -EINVAL }, { "lifelines", "+", -EINVAL },
 		{ "lifelines", "/", -EINVAL }, { "lifelines", "/mr-none", -ENOENT }, { "lifelines", "+/mr-none", -ENOENT },
@@ -641,7 +661,7 @@ static void end(void)
 }
 
 static void (*const parts[])(void) = {
-	plain, dying, dying_others, off, lifelines, bounds, removed, bad_input, passive, may_fail, among_many, atomic, refuted,
+	plain, dying, dying_others, off, lifelines, bounds, dying_rate, removed, bad_input, passive, may_fail, among_many, atomic, refuted,
 	unload, thrash,
 };
 
