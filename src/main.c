@@ -54,7 +54,7 @@ static int __init memrescue_init(void)
 	err = memrescue_rescue_init();
 	if (err)
 		goto err_exit_pool;
-	err = memrescue_reaper_init(records);
+	err = memrescue_reaper_init(records, memrescue_pool_kick_waiting);
 	if (err)
 		goto err_exit_rescue;
 	memrescue_hook_init(&memrescue_reaper_sink, &memrescue_rescue_sink);

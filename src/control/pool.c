@@ -24,6 +24,7 @@ KNOB(cap_percent, 1, 100);
 COUNTER(refills);
 COUNTER(refilled);
 COUNTER(refill_failures);
+COUNTER(refill_reclaims);
 COUNTER(grown);
 COUNTER(shrunk);
 COUNTER(freed);
@@ -75,6 +76,7 @@ static struct attribute *pool_attrs[] = {
 	&counter_refills.attr.attr,
 	&counter_refilled.attr.attr,
 	&counter_refill_failures.attr.attr,
+	&counter_refill_reclaims.attr.attr,
 	&counter_grown.attr.attr,
 	&counter_shrunk.attr.attr,
 	&counter_freed.attr.attr,

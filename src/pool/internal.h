@@ -55,7 +55,7 @@ struct pool_cpu {
  *	the shelf of each of its CPUs. Written with pool.lock held
  * @requested: a run of the worker has been asked for, and did not begin yet; or
  *	it waits for its next try
- * @hard: the run may reclaim. Only used by the worker
+ * @hard: the run may reclaim, until that is in vain. Only used by the worker
  * @kick: asks for it, from any context
  * @refill: the worker
  */
@@ -211,7 +211,9 @@ void memrescue_pool_kick_missed(int nid);
 void memrescue_pool_kick_all(void);
 void memrescue_pool_kick_irq(struct irq_work *work);
 void memrescue_pool_refill(struct work_struct *work);
-struct page *memrescue_pool_alloc(int nid, bool hard);
+struct page *memrescue_pool_alloc(struct pool_node *node);
+struct page *memrescue_pool_alloc_hard(struct pool_node *node, gfp_t gfp,
+				       unsigned int order);
 bool memrescue_pool_claim(void);
 void memrescue_pool_unclaim(void);
 void memrescue_pool_free_dropped(void);

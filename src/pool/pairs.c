@@ -73,20 +73,20 @@ static void free_pair(struct page *page)
 	__free_pages(page, POOL_PAIR_ORDER);
 }
 
-static struct page *alloc_pair(int nid, unsigned int kind, bool hard)
+static struct page *alloc_pair(struct pool_node *node, unsigned int kind,
+			       bool urgent)
 {
 	gfp_t gfp = __GFP_THISNODE |
 		    (kind == POOL_PAIRS_COMPOUND ? __GFP_COMP : 0);
 	struct page *page;
 
-	page = compat_alloc_pages_node(nid, GFP_POOL_SOFT | gfp,
+	page = compat_alloc_pages_node(node->nid, GFP_POOL_SOFT | gfp,
 				       POOL_PAIR_ORDER);
-	if (!page && hard)
-		page = compat_alloc_pages_node(nid, GFP_POOL_HARD | gfp,
-					       POOL_PAIR_ORDER);
 	if (page)
 		atomic_long_add(POOL_PAIR_PAGES,
 				&memrescue_pool_stats.refilled);
+	else if (urgent)
+		page = memrescue_pool_alloc_hard(node, gfp, POOL_PAIR_ORDER);
 	return page;
 }
 
@@ -99,8 +99,7 @@ static bool fill_kind(struct pool_node *node, unsigned int kind)
 
 	while ((count = pool_shelf_count(shelf)) < target()) {
 		/* As for single pages: half of them can wait. */
-		page = alloc_pair(node->nid, kind,
-				  node->hard && count < target() / 2);
+		page = alloc_pair(node, kind, count < target() / 2);
 		if (!page)
 			return false;
 		if (!pool_shelf_put(shelf, page, SHELF_SLOTS)) {

@@ -43,6 +43,7 @@ struct memrescue_pool_knobs {
  * @refills: runs of the workers that put pages into the pool
  * @refilled: pages that they put there
  * @refill_failures: runs that ended because there was no memory
+ * @refill_reclaims: allocations for which they reclaimed
  * @grown: times that the pool became larger, after misses
  * @shrunk: pages given back by decay and by the shrinker
  * @freed: pages given back to the kernel, for whatever reason
@@ -55,6 +56,7 @@ struct memrescue_pool_stats {
 	atomic_long_t refills;
 	atomic_long_t refilled;
 	atomic_long_t refill_failures;
+	atomic_long_t refill_reclaims;
 	atomic_long_t grown;
 	atomic_long_t shrunk;
 	atomic_long_t freed;
@@ -83,6 +85,7 @@ extern struct memrescue_pool_stats memrescue_pool_stats;
 int memrescue_pool_init(unsigned int max_pages);
 void memrescue_pool_exit(void);
 int memrescue_pool_set(unsigned int *knob, unsigned int value);
+void memrescue_pool_kick_waiting(void);
 void memrescue_pool_now(struct memrescue_pool_now *now);
 ssize_t memrescue_pool_table(char *buf, size_t size);
 ssize_t memrescue_pool_node_table(char *buf, size_t size);

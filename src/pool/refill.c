@@ -4,9 +4,9 @@
  *
  * A worker is called from any context, and at most once before it runs. It
  * allocates without a right to the reserves. It reclaims, without trying twice,
- * for the base and for the first half of each guarantee, and that only after
- * misses, or when there was no memory in the run before: else it would take the
- * CPU from those who have just been given pages.
+ * for the first half of each guarantee, and that only after misses, or when there
+ * was no memory in the run before; when that is in vain it does not reclaim again
+ * in this run. Else it would take the CPU from those who have just been given pages.
  *
  * Context: workers of pool.wq, where not said otherwise. Lock order: see
  * internal.h.
@@ -18,6 +18,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include "compat/alloc.h"
+#include "compat/fault.h"
 #include "pool/internal.h"
 
 /* When there was no memory, the next try is after so long. */
@@ -98,6 +99,24 @@ void memrescue_pool_kick_all(void)
 }
 
 /**
+ * memrescue_pool_kick_waiting() - workers that wait for memory look again
+ *
+ * For who has given some back: others take it as well.
+ *
+ * Context: process context; does not sleep.
+ */
+void memrescue_pool_kick_waiting(void)
+{
+	struct pool_node *node;
+	int nid;
+
+	for_each_pool_node(node, nid)
+		if (READ_ONCE(node->requested) &&
+		    READ_ONCE(memrescue_pool.running))
+			mod_delayed_work(memrescue_pool.wq, &node->refill, 0);
+}
+
+/**
  * memrescue_pool_kick_irq() - pass the request on to the workqueue
  * @work: of a node
  *
@@ -143,38 +162,62 @@ void memrescue_pool_unclaim(void)
 }
 
 /**
- * memrescue_pool_alloc() - one more page
- * @nid: the node
- * @hard: reclaim for it; what is extra is not worth that
+ * memrescue_pool_alloc() - one more page, if there is one
+ * @node: where
  *
- * Context: process context, may sleep.
+ * Context: workers of pool.wq.
  * Return: the page, of that node, or NULL.
  */
-struct page *memrescue_pool_alloc(int nid, bool hard)
+struct page *memrescue_pool_alloc(struct pool_node *node)
 {
 	struct page *page;
 
-	page = compat_alloc_pages_node(nid, GFP_POOL_SOFT | __GFP_THISNODE, 0);
-	if (!page && hard)
-		page = compat_alloc_pages_node(nid,
-					       GFP_POOL_HARD | __GFP_THISNODE, 0);
+	if (memrescue_fault("pool-pages"))
+		return NULL;
+	page = compat_alloc_pages_node(node->nid,
+				       GFP_POOL_SOFT | __GFP_THISNODE, 0);
 	if (page)
 		atomic_long_inc(&memrescue_pool_stats.refilled);
 	return page;
 }
 
-/*
- * For the base a page of the rack will do before any is worth reclaim, which
- * would ask the pool's own shrinker for it.
+/**
+ * memrescue_pool_alloc_hard() - reclaim for it, if the run may still do so
+ * @node: whose run it is; the pages may be another one's
+ * @gfp: beside the pool's own mask
+ * @order: of the pages
+ *
+ * There are many who want memory then. One try that was in vain is enough: the
+ * next run is soon.
+ *
+ * Context: workers of pool.wq, may sleep.
+ * Return: the page, or NULL.
  */
+struct page *memrescue_pool_alloc_hard(struct pool_node *node, gfp_t gfp,
+				       unsigned int order)
+{
+	struct page *page = NULL;
+
+	if (!node->hard)
+		return NULL;
+	atomic_long_inc(&memrescue_pool_stats.refill_reclaims);
+	if (!memrescue_fault("pool-pages"))
+		page = compat_alloc_pages_node(node->nid, GFP_POOL_HARD | gfp,
+					       order);
+	if (page)
+		atomic_long_add(1 << order, &memrescue_pool_stats.refilled);
+	else
+		node->hard = false;
+	return page;
+}
+
+/* For the base a page of the rack will do, before there is none. */
 static struct page *page_for_shelf(struct pool_node *node, bool is_base)
 {
-	struct page *page = memrescue_pool_alloc(node->nid, false);
+	struct page *page = memrescue_pool_alloc(node);
 
 	if (!page && is_base)
 		page = pool_rack_take(&node->common);
-	if (!page && is_base && node->hard)
-		page = memrescue_pool_alloc(node->nid, true);
 	return page;
 }
 
@@ -226,7 +269,7 @@ static bool fill_rack(struct pool_node *node)
 
 	while (pool_rack_stock(&node->common) < READ_ONCE(node->rack_target) &&
 	       memrescue_pool_claim()) {
-		page = memrescue_pool_alloc(node->nid, false);
+		page = memrescue_pool_alloc(node);
 		good = page && pool_rack_put(&node->common, page,
 					     READ_ONCE(memrescue_pool.node_pages));
 		memrescue_pool_unclaim();

@@ -8,21 +8,16 @@
  *
  * Context: workers of pool.wq. Lock order: see internal.h.
  */
-#include <linux/gfp.h>
 #include <linux/mm.h>
-#include "compat/alloc.h"
 #include "pool/internal.h"
 
 /* If the node has no memory, another one's is as good. */
-static struct page *alloc_share(int nid, bool hard)
+static struct page *alloc_share(struct pool_node *node, bool urgent)
 {
-	struct page *page = memrescue_pool_alloc(nid, hard);
+	struct page *page = memrescue_pool_alloc(node);
 
-	if (page || !hard)
-		return page;
-	page = compat_alloc_pages_node(nid, GFP_POOL_HARD, 0);
-	if (page)
-		atomic_long_inc(&memrescue_pool_stats.refilled);
+	if (!page && urgent)
+		page = memrescue_pool_alloc_hard(node, 0, 0);
 	return page;
 }
 
@@ -146,7 +141,7 @@ bool memrescue_pool_fill_reserve(struct pool_node *node)
 		}
 		if (!memrescue_pool_claim())
 			break;
-		page = alloc_share(node->nid, urgent && node->hard);
+		page = alloc_share(node, urgent);
 		given = page && give_credit(page);
 		memrescue_pool_unclaim();
 		if (!page)

@@ -110,11 +110,12 @@ static int alloc_queues(struct reaper *r)
 /**
  * memrescue_reaper_init() - allocate everything that it will ever need
  * @records: victims at once, REAPER_MIN_RECORDS to REAPER_MAX_RECORDS
+ * @freed: called whenever memory was given back, in process context; must not sleep
  *
  * Context: module load; may sleep.
  * Return: 0; -EINVAL for a bad number, -ENOMEM.
  */
-int memrescue_reaper_init(unsigned int records)
+int memrescue_reaper_init(unsigned int records, void (*freed)(void))
 {
 	struct reaper *r = &memrescue_reaper;
 	unsigned int i;
@@ -126,6 +127,7 @@ int memrescue_reaper_init(unsigned int records)
 		return -EINVAL;
 	}
 	spin_lock_init(&r->lock);
+	r->freed = freed;
 	r->hide_next = jiffies;
 	INIT_LIST_HEAD(&r->active);
 	init_llist_head(&r->incoming);

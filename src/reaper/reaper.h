@@ -87,7 +87,7 @@ extern struct memrescue_reaper_knobs memrescue_reaper_knobs;
 extern struct memrescue_reaper_stats memrescue_reaper_stats;
 extern const struct memrescue_sink memrescue_reaper_sink;
 
-int memrescue_reaper_init(unsigned int records);
+int memrescue_reaper_init(unsigned int records, void (*freed)(void));
 void memrescue_reaper_exit(void);
 void memrescue_reaper_start(void);
 void memrescue_reaper_find_dying(void);

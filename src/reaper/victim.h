@@ -164,6 +164,7 @@ struct reaper_worker {
  * @used: one bit for each record that is not free; lock-free
  * @to_hide: there may be victims to hide
  * @hide_next: not before that is it asked whether they may be, jiffies
+ * @freed: wants to know that memory was given back; constant
  * @running: hooks may claim records, work items may queue each other
  * @new: records that were claimed for killed ones and not looked at yet
  * @wq: where the workers for victims of the OOM killer run
@@ -188,6 +189,7 @@ struct reaper {
 	unsigned int nr_records;
 	bool to_hide;
 	unsigned long hide_next;
+	void (*freed)(void);
 	bool running;
 	atomic_t new;
 	struct mm_struct *giving;
@@ -242,6 +244,7 @@ void memrescue_killed_retry(struct work_struct *work);
 void memrescue_arm(struct delayed_work *work, unsigned long delay);
 void memrescue_hide(struct victim *v);
 void memrescue_hide_later(struct victim *v);
+void memrescue_tell_freed(void);
 bool memrescue_has_spared(const struct victim *v);
 u64 memrescue_us_between(u64 from_ns, u64 to_ns);
 u64 memrescue_waited_ms(const struct victim *v);

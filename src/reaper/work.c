@@ -282,6 +282,16 @@ static void hide_all(struct reaper *r)
 	memrescue_oom_unlock();
 }
 
+/**
+ * memrescue_tell_freed() - some memory was given back, and others may want it
+ *
+ * Context: process context, mmap_lock held for reading; does not sleep.
+ */
+void memrescue_tell_freed(void)
+{
+	memrescue_reaper.freed();
+}
+
 /* The victim's memory is back. Context: reaper.lock held, no worker uses it. */
 static void finish(struct victim *v, unsigned int event)
 {

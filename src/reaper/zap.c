@@ -163,6 +163,7 @@ static bool zap_ranges(struct victim *v, bool vma_locks, unsigned long share)
 	struct compat_vma_range range;
 	unsigned long done = 0;
 	unsigned int i, take;
+	bool zapped;
 
 	for (i = 0; i < STEP_MAX_RANGES && done < share; i++) {
 		spin_lock(&v->cursor_lock);
@@ -174,12 +175,15 @@ static bool zap_ranges(struct victim *v, bool vma_locks, unsigned long share)
 			break;
 		if (take == TAKE_NOTHING)
 			continue;
-		if (memrescue_mm_zap(range.vma, range.start, range.end))
+		zapped = memrescue_mm_zap(range.vma, range.start, range.end);
+		if (zapped)
 			WRITE_ONCE(v->zapped, true);
 		else
 			WRITE_ONCE(v->missed, true);
 		done += range.end - range.start;
 		put_vma(range.vma, vma_locks);
+		if (zapped)
+			memrescue_tell_freed();
 	}
 	return true;
 }

@@ -80,6 +80,8 @@ static void broken(bool inside, const char *name)
 	long poisoned = pool("poisoned"), got;
 	int fd = pool_client("broken", 0, 0);
 
+	/* The workers, called for a new client, shall not fill the shelf in the middle of it. */
+	sleep_ms(200);
 	got = ioctl(fd, MPT_BREAK, (long)inside);
 	if (got < 0) {
 		skip("the kernel has no CONFIG_MEMORY_FAILURE", "%s", name);
@@ -396,6 +398,57 @@ static void one_node_shrinks(void)
 	pool_settled(name);
 }
 
+/* ---- no memory at all ---- */
+
+/*
+ * The reaper gives memory back in 64 pieces or more, and the workers need not wait for their next try; which would be 20 ms
+ * after the last one.
+ */
+static void kicked_by_reaper(void)
+{
+	const char *name = "workers without memory, when the reaper gives some back";
+	struct victim *v = victim_new(&(struct victim_how){
+		.name = "v_pool", .mib = 128, .pages = PAGES_SMALL, .stuck = STUCK_D });
+	long reaped = mr_stat("reaped"), runs = pool("refill_failures");
+	long long begin = now_us();
+
+	file_write(MR "reaper/range_kb", "2048");
+	victim_kill(v);
+	ok(WAIT_UNTIL(mr_stat("reaped") > reaped, PATIENCE_MS), "%s: a victim is reaped", name);
+	runs = pool("refill_failures") - runs;
+	begin = (now_us() - begin) / 20000;
+	is_ge(runs, (long)begin + 3, "%s: they look again", name);
+	diag("%s: %ld runs, where %lld would be due", name, runs, begin);
+	victim_free(v);
+}
+
+static void no_memory(void)
+{
+	const char *name = "workers without memory";
+	long runs, reclaims;
+	int fd;
+
+	mr_unload();
+	if (load_module(MEMRESCUE_DEBUG_KO, "fail=pool-pages") || load_module(POOL_CLIENT_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_DEBUG_KO);
+	fd = pool_client("nothing", 64, 0);
+	for (int i = 0; i < 50; i++) {
+		ioctl(fd, MPT_TAKE, 8L);
+		sleep_ms(5);
+	}
+	reclaims = pool("refill_reclaims");
+	runs = pool("refills");
+	is_ge(runs, 5, "%s: they try again and again", name);
+	is_ge(reclaims, 1, "%s: and reclaim", name);
+	is_le(reclaims, runs, "%s: but each run for one page only, when that is in vain", name);
+	diag("%s: %ld runs, %ld of them reclaimed", name, runs, reclaims);
+	kicked_by_reaper();
+	close(fd);
+	unload_module("memrescue_pool_test");
+	if (mr_unload() || load_module(MEMRESCUE_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_KO);
+}
+
 int main(void)
 {
 	if (!ok(mr_loaded(), "memrescue is there"))
@@ -411,6 +464,7 @@ int main(void)
 	all_at_once();
 	at_rest();
 	is_eq(unload_module("memrescue_pool_test"), 0, "its client can be unloaded");
+	no_memory();
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();
 }
