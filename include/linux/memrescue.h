@@ -7,6 +7,10 @@
  * is no page the answer is NULL, at once, and a worker that allocates more has
  * been called. samples/pool-client has an example.
  *
+ * A page has what its last user left in it, which may be another client. That is so
+ * with init_on_alloc=1 as well: a driver that used to get zeroes from the page
+ * allocator has to clear it, before it shows it to others.
+ *
  * All functions are exported GPL-only.
  */
 #ifndef _LINUX_MEMRESCUE_H

@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/page_ref.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "pool/internal.h"
@@ -389,13 +390,22 @@ __memrescue_pool_client_create(struct module *owner, const char *name,
 }
 EXPORT_SYMBOL_GPL(__memrescue_pool_client_create);
 
+/* A page for which there is no credit would lie in the reserve for ever. */
+#define RELEASE_TRIES	1000u
+
 /* What nobody has a claim to any more becomes common, or is freed. */
 static void release_credit(struct memrescue_pool_client *client)
 {
+	unsigned int tries = 0;
 	struct page *page;
 
 	while (atomic_read(&client->credit) > 0) {
 		page = memrescue_pool_take_credit(client, NULL);
+		if (!page && ++tries < RELEASE_TRIES) {
+			/* Others move pages about. */
+			cond_resched();
+			continue;
+		}
 		if (!page)
 			break;
 		if (!memrescue_pool_stock_common(page))

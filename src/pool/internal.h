@@ -10,6 +10,7 @@
 #ifndef MEMRESCUE_POOL_INTERNAL_H
 #define MEMRESCUE_POOL_INTERNAL_H
 
+#include <linux/cache.h>
 #include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -33,6 +34,9 @@
 
 /**
  * struct pool_cpu - what a CPU has at hand
+ *
+ * What each get and put looks at is in one cache line, with the first slots.
+ *
  * @nid: its node; constant
  * @low: with fewer pages at hand it calls the worker. Written with pool.lock held
  * @shelf: pages of that node
@@ -41,7 +45,7 @@ struct pool_cpu {
 	int nid;
 	unsigned int low;
 	struct pool_shelf shelf;
-};
+} ____cacheline_aligned;
 
 /**
  * struct pool_node - a NUMA node that has memory

@@ -19,11 +19,12 @@
 #include "compat/irq_work.h"
 #include "compat/shrinker.h"
 #include "pool/internal.h"
+#include "pool/size.h"
 #include "pool/trace.h"
 
 struct memrescue_pool_knobs memrescue_pool_knobs = {
-	.base_pages = 12,
-	.rescue_pages = 4,
+	.base_pages = POOL_SIZE_SCALED(12, PAGE_SHIFT, 2),
+	.rescue_pages = POOL_SIZE_SCALED(4, PAGE_SHIFT, 1),
 	.cap_pages = 0,		/* memrescue_pool_init() asks the machine */
 	.cap_percent = 1,
 };
@@ -226,7 +227,8 @@ static unsigned int choose_max(unsigned int max_pages)
 
 	if (!max_pages)
 		max_pages = min_t(unsigned long, two_percent,
-				  POOL_DEFAULT_PAGES);
+				  POOL_SIZE_SCALED(POOL_DEFAULT_PAGES,
+						   PAGE_SHIFT, 1));
 	return max_t(unsigned int, max_pages,
 		     num_possible_cpus() * 4 * POOL_MAX_BASE);
 }

@@ -19,7 +19,7 @@
 /* Room that there may be at most, pages: bound of the module parameter. */
 #define POOL_MAX_PAGES		1048576u
 
-/* Without a parameter: what the racks themselves need is some 200 KiB then. */
+/* Without a parameter, of 4 KiB: what the racks themselves need is some 200 KiB then. */
 #define POOL_DEFAULT_PAGES	16384u
 
 /**

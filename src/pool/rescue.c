@@ -25,6 +25,7 @@
 #include "pool/internal.h"
 #include "pool/rate.h"
 #include "pool/rescue.h"
+#include "pool/size.h"
 #include "pool/trace.h"
 
 /* Pages in a row that cannot be handed out, before it is given up. */
@@ -32,10 +33,10 @@
 
 struct memrescue_rescue_knobs memrescue_rescue_knobs = {
 	.dying = 1,
-	.dying_rate_pages = 8192,
+	.dying_rate_pages = POOL_SIZE_SCALED(8192, PAGE_SHIFT, 1024),
 	.atomic = 0,
-	.lifeline_pages = 1024,
-	.lifeline_rate_pages = 8192,
+	.lifeline_pages = POOL_SIZE_SCALED(1024, PAGE_SHIFT, 256),
+	.lifeline_rate_pages = POOL_SIZE_SCALED(8192, PAGE_SHIFT, 1024),
 };
 
 static const char *const names[RESCUE_CLASSES] = {

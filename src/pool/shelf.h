@@ -23,7 +23,7 @@
 
 #include "pool/pure.h"
 
-/* With them a shelf fills eight cache lines. */
+/* With them a shelf is as large as eight cache lines. */
 #define SHELF_SLOTS	63u
 
 /* Others may move pages while we look: so often we look again. */

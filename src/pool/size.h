@@ -13,6 +13,19 @@
 #define POOL_SIZE_LOW	8u
 
 /**
+ * POOL_SIZE_SCALED() - a default, where pages may be larger than 4 KiB
+ * @pages: of 4 KiB
+ * @shift: of a page's size
+ * @least: so many pages, however large
+ *
+ * Context: any; a constant if they are.
+ * Return: pages that are as much memory.
+ */
+#define POOL_SIZE_SCALED(pages, shift, least) \
+	(((pages) >> ((shift) - 12)) > (least) ? \
+	 (pages) >> ((shift) - 12) : (least))
+
+/**
  * struct pool_size - what decides; all but @cpus and @nodes in pages
  * @cap: the pool never has more
  * @reserved: guaranteed shares and rescue share, in the reserves

@@ -77,10 +77,12 @@ static struct page *take_from_others(int local, const nodemask_t *nodes)
 	struct page *page = NULL;
 	int nid;
 
-	if (!READ_ONCE(memrescue_pool.busy))
-		WRITE_ONCE(memrescue_pool.busy, 1);
-	if (allowed(nodes, local))
+	if (allowed(nodes, local)) {
+		/* Found empty, and not just passed over. */
+		if (!READ_ONCE(memrescue_pool.busy))
+			WRITE_ONCE(memrescue_pool.busy, 1);
 		page = take_from_node(local);
+	}
 	for_each_pool_node(node, nid) {
 		if (page)
 			break;

@@ -236,6 +236,16 @@ static void test_size_growth_from_little(void **unused)
 		assert_true(pool_size_grown(&size) >= 24);
 }
 
+/* As much memory, whatever the size of a page. */
+static void test_size_scaled(void **unused)
+{
+	(void)unused;
+	assert_int_equal(POOL_SIZE_SCALED(12, 12, 2), 12);
+	assert_int_equal(POOL_SIZE_SCALED(12, 14, 2), 3);
+	assert_int_equal(POOL_SIZE_SCALED(12, 16, 2), 2);
+	assert_int_equal(POOL_SIZE_SCALED(16384, 16, 1), 1024);
+}
+
 /* The worker fills a shelf up to its target, so the mark must be one that it can pass. */
 static void test_size_low(void **unused)
 {
@@ -259,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_size_small),
 		cmocka_unit_test(test_size_large),
 		cmocka_unit_test(test_size_cases),
+		cmocka_unit_test(test_size_scaled),
 		cmocka_unit_test(test_size_low),
 		cmocka_unit_test(test_size_growth_and_decay),
 		cmocka_unit_test(test_size_growth_from_little),
