@@ -59,6 +59,7 @@ struct pool_cpu {
  *	the shelf of each of its CPUs. Written with pool.lock held
  * @requested: a run of the worker has been asked for, and did not begin yet; or
  *	it waits for its next try
+ * @no_memory: its last run has found none; others need not wait for it
  * @hard: the run may reclaim, until that is in vain. Only used by the worker
  * @kick: asks for it, from any context
  * @refill: the worker
@@ -72,6 +73,7 @@ struct pool_node {
 	unsigned int rack_target;
 	unsigned int shelf_target;
 	int requested;
+	bool no_memory;
 	bool hard;
 	struct irq_work kick;
 	struct delayed_work refill;
@@ -128,6 +130,8 @@ struct memrescue_pool_client {
  * @coming: pages that workers are about to put in
  * @missed: misses since the size was looked at
  * @busy: a shelf was found empty since the size was looked at: not quiet
+ * @node_part: each node's part of the guaranteed shares: it fills so much before
+ *	any adds what is left of them
  * @node_pages: how many there may be in the common rack of a node
  * @cpu_target, @node_target: how many there shall be on the shelf of a CPU and in
  *	the rack of a node, where the shrinker did not take any
@@ -151,6 +155,7 @@ struct pool {
 	atomic_t coming;
 	atomic_t missed;
 	int busy;
+	unsigned int node_part;
 	unsigned int node_pages;
 	unsigned int cpu_target;
 	unsigned int node_target;

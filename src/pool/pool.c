@@ -426,7 +426,7 @@ void memrescue_pool_now(struct memrescue_pool_now *now)
  * @size: its size, bytes
  *
  * Context: process context.
- * Return: bytes written; whole lines only.
+ * Return: bytes written; whole lines only, and "..." if that are not all.
  */
 ssize_t memrescue_pool_node_table(char *buf, size_t size)
 {
@@ -434,13 +434,16 @@ ssize_t memrescue_pool_node_table(char *buf, size_t size)
 	ssize_t len;
 	int nid;
 
-	len = scnprintf(buf, size, "node common target\n");
+	len = scnprintf(buf, size, "node common target reserved\n");
 	for_each_pool_node(node, nid) {
-		if (size - len < 64)
+		if (size - len < 64) {
+			len += scnprintf(buf + len, size - len, "...\n");
 			break;
-		len += scnprintf(buf + len, size - len, "%d %lu %u\n", nid,
+		}
+		len += scnprintf(buf + len, size - len, "%d %lu %u %u\n", nid,
 				 memrescue_pool_node_common(node),
-				 memrescue_pool_node_target(node));
+				 memrescue_pool_node_target(node),
+				 pool_rack_stock(&node->reserve));
 	}
 	return len;
 }

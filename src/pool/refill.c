@@ -326,6 +326,7 @@ void memrescue_pool_refill(struct work_struct *work)
 	atomic_long_inc(&memrescue_pool_stats.refills);
 	memrescue_pool_filled();
 	node->hard = !good;
+	WRITE_ONCE(node->no_memory, !good);
 	if (good || !READ_ONCE(memrescue_pool.running))
 		return;
 	atomic_long_inc(&memrescue_pool_stats.refill_failures);

@@ -3,6 +3,9 @@
  * Guaranteed shares: the worker sees to it that the reserve has a page, and the
  * client a credit, for each page of its quota that it has not got.
  *
+ * Each node adds its part first, so that there is something near everybody; then
+ * any of them what is left, for instance because another one has no memory.
+ *
  * A page is allocated without pool.lock, so whether it is still needed is looked
  * at again with it.
  *
@@ -107,18 +110,52 @@ static bool has_room(struct pool_node *node)
 	       node->reserve.nr * SHELF_SLOTS;
 }
 
-/* This node has its part: another one's worker goes on. */
-static void pass_on(void)
+/* This node has its part of the shares; or as much as it has room for. */
+static bool has_part(struct pool_node *node)
+{
+	return !has_room(node) || pool_rack_stock(&node->reserve) >=
+				  READ_ONCE(memrescue_pool.node_part);
+}
+
+/* Leaves the rest to another node that can add it. Returns false if there is none. */
+static bool pass_on(struct pool_node *node)
+{
+	struct pool_node *other;
+	bool passed = false;
+	int nid;
+
+	for_each_pool_node(other, nid) {
+		if (other == node || READ_ONCE(other->no_memory) ||
+		    has_part(other))
+			continue;
+		memrescue_pool_kick(nid);
+		passed = true;
+	}
+	return passed;
+}
+
+/* This node cannot: another one that can goes on. */
+static void pass_all(struct pool_node *node)
 {
 	struct pool_node *other;
 	int nid;
 
-	for_each_pool_node(other, nid) {
-		if (!has_room(other))
-			continue;
-		memrescue_pool_kick(nid);
-		break;
-	}
+	for_each_pool_node(other, nid)
+		if (other != node && has_room(other))
+			memrescue_pool_kick(nid);
+}
+
+/* Returns false if there was no memory, or no room on the node that it is from. */
+static bool add_page(struct pool_node *node, bool urgent)
+{
+	struct page *page = alloc_share(node, urgent);
+
+	if (page && give_credit(page))
+		return true;
+	if (page)
+		memrescue_pool_free(page);
+	/* Somebody else may have added what was missing. */
+	return !is_any_short(&urgent);
 }
 
 /**
@@ -130,26 +167,24 @@ static void pass_on(void)
  */
 bool memrescue_pool_fill_reserve(struct pool_node *node)
 {
-	struct page *page;
-	bool given, urgent;
+	bool good = true, urgent;
 
 	drain_credits();
-	while (is_any_short(&urgent)) {
+	while (good && is_any_short(&urgent)) {
+		if (has_part(node) && pass_on(node))
+			break;
 		if (!has_room(node)) {
-			pass_on();
+			pass_all(node);
 			break;
 		}
 		if (!memrescue_pool_claim())
 			break;
-		page = alloc_share(node, urgent);
-		given = page && give_credit(page);
+		good = add_page(node, urgent);
 		memrescue_pool_unclaim();
-		if (!page)
-			return false;
-		if (!given) {
-			memrescue_pool_free(page);
-			break;
-		}
 	}
-	return true;
+	if (!good) {
+		WRITE_ONCE(node->no_memory, true);
+		pass_all(node);
+	}
+	return good;
 }

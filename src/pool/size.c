@@ -279,6 +279,9 @@ void memrescue_pool_resize(void)
 	size.extra = pool->extra;
 	if (!pool->extra)
 		want_back();
+	WRITE_ONCE(pool->node_part,
+		   pool_size_node_part(size.reserved - memrescue_pool_pairs_target(),
+				       size.nodes));
 	WRITE_ONCE(pool->node_pages, pool_size_node_slots(&size));
 	WRITE_ONCE(pool->node_target, pool_size_node_target(&size));
 	for_each_pool_node(node, nid)

@@ -146,6 +146,20 @@ static inline unsigned int pool_size_node_target(const struct pool_size *size)
 }
 
 /**
+ * pool_size_node_part() - a node's part of the guaranteed shares
+ * @shares: pages of all of them
+ * @nodes: nodes that have memory, at least 1
+ *
+ * Context: any.
+ * Return: pages; of all nodes together at least @shares.
+ */
+static inline unsigned int pool_size_node_part(unsigned int shares,
+					       unsigned int nodes)
+{
+	return shares / nodes + !!(shares % nodes);
+}
+
+/**
  * pool_size_grown() - what is wanted beyond the base after misses
  * @size: what decides
  *

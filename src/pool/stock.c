@@ -236,14 +236,18 @@ bool memrescue_pool_stock_common(struct page *page)
  * memrescue_pool_drop() - have a page freed that finds no room
  * @page: the page, owned by the caller
  *
- * Its first word becomes a link; the worker frees it.
+ * Its first word becomes a link; a worker frees it. It may be of a node that came
+ * after load, which has none.
  *
  * Context: any.
  */
 void memrescue_pool_drop(struct page *page)
 {
+	int nid = page_to_nid(page);
+
 	llist_add(page_address(page), &memrescue_pool.dropped);
-	memrescue_pool_kick(page_to_nid(page));
+	memrescue_pool_kick(memrescue_pool.nodes[nid] ? nid :
+			    memrescue_pool_near());
 }
 
 /**

@@ -236,6 +236,24 @@ static void test_size_growth_from_little(void **unused)
 		assert_true(pool_size_grown(&size) >= 24);
 }
 
+static void test_size_node_part(void **unused)
+{
+	unsigned int i;
+
+	(void)unused;
+	assert_int_equal(pool_size_node_part(8, 1), 8);
+	assert_int_equal(pool_size_node_part(8, 3), 3);
+	assert_int_equal(pool_size_node_part(UINT_MAX, 1023), 4198405);
+	for (i = 0; i < 200000; i++) {
+		uint64_t shares = random_up_to(UINT_MAX);
+		uint64_t nodes = 1 + random_up_to(1023);
+		uint64_t part = pool_size_node_part(shares, nodes);
+
+		assert_true(part * nodes >= shares);
+		assert_true(part * nodes < shares + nodes);
+	}
+}
+
 /* As much memory, whatever the size of a page. */
 static void test_size_scaled(void **unused)
 {
@@ -269,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_size_small),
 		cmocka_unit_test(test_size_large),
 		cmocka_unit_test(test_size_cases),
+		cmocka_unit_test(test_size_node_part),
 		cmocka_unit_test(test_size_scaled),
 		cmocka_unit_test(test_size_low),
 		cmocka_unit_test(test_size_growth_and_decay),

@@ -27,7 +27,7 @@ enum pool_column {
 /* A number of a client's row, or -1. */
 long pool_column(const char *name, enum pool_column nr);
 
-enum pool_node_column { POOL_NODE_COMMON = 1, POOL_NODE_TARGET };
+enum pool_node_column { POOL_NODE_COMMON = 1, POOL_NODE_TARGET, POOL_NODE_RESERVED };
 
 /* A number of a memory node's row, or -1. */
 long pool_node(int node, enum pool_node_column nr);

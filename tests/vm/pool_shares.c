@@ -286,6 +286,27 @@ static void nodes(void)
 	is_eq(pool_node(0, POOL_NODE_TARGET) + pool_node(1, POOL_NODE_TARGET), pool_base(), "%s: and what they want", name);
 }
 
+/* Of a share that no CPU of one of the nodes has asked for. */
+static void share_of_nodes(void)
+{
+	const char *name = "share of two nodes";
+	long all, least;
+	int fd;
+
+	if (!file_exists("/sys/devices/system/node/node1"))
+		return;
+	fd = pool_client("spread", 64, 0);
+	ok(WAIT_UNTIL(pool_column("spread", POOL_CREDIT) == 64, PATIENCE_MS), "%s: it is filled", name);
+	all = pool_node(0, POOL_NODE_RESERVED) + pool_node(1, POOL_NODE_RESERVED);
+	least = pool_node(0, POOL_NODE_RESERVED) < pool_node(1, POOL_NODE_RESERVED) ?
+		pool_node(0, POOL_NODE_RESERVED) : pool_node(1, POOL_NODE_RESERVED);
+	is_eq(all, pool("reserved"), "%s: the table has all of it", name);
+	/* What there was before the share may lie anywhere. */
+	is_ge(least, 32, "%s: half of it is on each", name);
+	close(fd);
+	pool_settled(name);
+}
+
 /* The file that calls the pool's shrinker, for a node; false if the kernel has none. */
 static bool find_shrinker(char *path, size_t size)
 {
@@ -460,6 +481,7 @@ int main(void)
 	broken(false, "page that breaks while a client has it");
 	broken(true, "page that breaks while it is in the pool");
 	nodes();
+	share_of_nodes();
 	one_node_shrinks();
 	all_at_once();
 	at_rest();
