@@ -19,7 +19,9 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include "compat/fault.h"
 #include "pool/internal.h"
+#include "pool/mark.h"
 #include "pool/trace.h"
 
 /* ---- getting and putting: any context ---- */
@@ -131,9 +133,21 @@ struct page *memrescue_pool_get(struct memrescue_pool_client *client)
 		atomic_inc(&memrescue_pool.missed);
 	}
 	this_cpu_inc(client->counts->gets);
+	mark_out(client, page);
 	return page;
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_get);
+
+/* Found in the debug build only. Returns true if the client has the page, until now. */
+static bool leaves(struct memrescue_pool_client *client, struct page *page)
+{
+	if (likely(mark_in(client, page)))
+		return true;
+	atomic_long_inc(&memrescue_pool_stats.foreign);
+	pr_err_ratelimited("pool client %s gives a page that it does not have\n",
+			   client->name);
+	return false;
+}
 
 /*
  * Somebody else refers to the page, or did a moment ago. Returns true if it is
@@ -172,17 +186,14 @@ static bool put_lent(struct memrescue_pool_client *client, struct page *page)
 }
 
 /**
- * memrescue_pool_put() - put a page back
- * @client: who got it
- * @page: what memrescue_pool_get() returned, and nobody else refers to
+ * memrescue_pool_take_back() - memrescue_pool_put(), whether it is the client's or not
+ * @client: on whose account
+ * @page: the page
  *
- * A page that somebody else still refers to is not taken back: the client's
- * reference is dropped. A broken one (PG_hwpoison) is forgotten.
- *
- * Context: as memrescue_pool_get().
+ * Context: any.
  */
-void memrescue_pool_put(struct memrescue_pool_client *client,
-			struct page *page)
+void memrescue_pool_take_back(struct memrescue_pool_client *client,
+			      struct page *page)
 {
 	this_cpu_inc(client->counts->puts);
 	if (unlikely(page_ref_count(page) != 1) &&
@@ -199,6 +210,23 @@ void memrescue_pool_put(struct memrescue_pool_client *client,
 	if (!memrescue_pool_stock_common(page))
 		memrescue_pool_drop(page);
 }
+
+/**
+ * memrescue_pool_put() - put a page back
+ * @client: who got it
+ * @page: what memrescue_pool_get() returned, and nobody else refers to
+ *
+ * A page that somebody else still refers to is not taken back: the client's
+ * reference is dropped. A broken one (PG_hwpoison) is forgotten.
+ *
+ * Context: as memrescue_pool_get().
+ */
+void memrescue_pool_put(struct memrescue_pool_client *client,
+			struct page *page)
+{
+	if (leaves(client, page))
+		memrescue_pool_take_back(client, page);
+}
 EXPORT_SYMBOL_GPL(memrescue_pool_put);
 
 /**
@@ -214,6 +242,8 @@ EXPORT_SYMBOL_GPL(memrescue_pool_put);
 void memrescue_pool_hand_over(struct memrescue_pool_client *client,
 			      struct page *page)
 {
+	if (!leaves(client, page))
+		return;
 	this_cpu_inc(client->counts->handed_over);
 	write_off(client, page_to_nid(page));
 }

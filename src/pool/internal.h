@@ -243,6 +243,8 @@ void memrescue_pool_tend(struct work_struct *work);
 /* client.c: shares, and what clients do */
 struct page *memrescue_pool_borrow(struct memrescue_pool_client *owner,
 				   const nodemask_t *nodes);
+void memrescue_pool_take_back(struct memrescue_pool_client *client,
+			      struct page *page);
 int memrescue_pool_client_init(void);
 void memrescue_pool_client_exit(void);
 void memrescue_pool_client_add(struct memrescue_pool_client *client,

@@ -107,13 +107,13 @@ static struct page *take(unsigned int class, const nodemask_t *nodes)
 }
 
 /*
- * It cannot be handed out as it is. What somebody refers to put() takes care of;
+ * It cannot be handed out as it is. What somebody refers to is freed by who does;
  * a broken page is not touched any more.
  */
 static void reject(struct memrescue_pool_client *client, struct page *page)
 {
 	if (page_ref_count(page) != 1) {
-		memrescue_pool_put(client, page);
+		memrescue_pool_take_back(client, page);
 		return;
 	}
 	this_cpu_inc(client->counts->puts);

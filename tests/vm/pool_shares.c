@@ -419,6 +419,45 @@ static void one_node_shrinks(void)
 	pool_settled(name);
 }
 
+/* ---- the debug build ---- */
+
+static void load_debug(const char *params)
+{
+	mr_unload();
+	if (load_module(MEMRESCUE_DEBUG_KO, params) || load_module(POOL_CLIENT_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_DEBUG_KO);
+}
+
+static void load_usual(void)
+{
+	unload_module("memrescue_pool_test");
+	if (mr_unload() || load_module(MEMRESCUE_KO, ""))
+		bail("%s cannot be loaded", MEMRESCUE_KO);
+}
+
+static void put_wrong(void)
+{
+	static const char *const names[] = { "page that is put twice", "page that is not from the pool" };
+
+	log_expect("memrescue: pool client wrong gives a page that it does not have");
+	load_debug("");
+	for (long i = 0; i < 2; i++) {
+		int fd = pool_client("wrong", 0, 0);
+		long foreign = pool("foreign");
+
+		log_mark();
+		is_eq(ioctl(fd, MPT_TAKE, 40L) > 0 && ioctl(fd, MPT_PUT_ALL) > 0, 1, "%s: others are put", names[i]);
+		is_eq(pool("foreign") - foreign, 0, "%s: and not counted", names[i]);
+		is_eq(ioctl(fd, MPT_PUT_WRONG, i), 0, "%s: it is put", names[i]);
+		is_eq(pool("foreign") - foreign, 1, "%s: it is counted", names[i]);
+		ok(WAIT_UNTIL(log_find("memrescue: pool client wrong gives a page that it does not have"), PATIENCE_MS),
+		   "%s: and reported", names[i]);
+		close(fd);
+		pool_settled(names[i]);
+	}
+	load_usual();
+}
+
 /* ---- no memory at all ---- */
 
 /*
@@ -440,6 +479,7 @@ static void kicked_by_reaper(void)
 	begin = (now_us() - begin) / 20000;
 	is_ge(runs, (long)begin + 3, "%s: they look again", name);
 	diag("%s: %ld runs, where %lld would be due", name, runs, begin);
+	mrt_release(mrt());
 	victim_free(v);
 }
 
@@ -449,9 +489,7 @@ static void no_memory(void)
 	long runs, reclaims;
 	int fd;
 
-	mr_unload();
-	if (load_module(MEMRESCUE_DEBUG_KO, "fail=pool-pages") || load_module(POOL_CLIENT_KO, ""))
-		bail("%s cannot be loaded", MEMRESCUE_DEBUG_KO);
+	load_debug("fail=pool-pages");
 	fd = pool_client("nothing", 64, 0);
 	for (int i = 0; i < 50; i++) {
 		ioctl(fd, MPT_TAKE, 8L);
@@ -465,9 +503,7 @@ static void no_memory(void)
 	diag("%s: %ld runs, %ld of them reclaimed", name, runs, reclaims);
 	kicked_by_reaper();
 	close(fd);
-	unload_module("memrescue_pool_test");
-	if (mr_unload() || load_module(MEMRESCUE_KO, ""))
-		bail("%s cannot be loaded", MEMRESCUE_KO);
+	load_usual();
 }
 
 int main(void)
@@ -486,6 +522,7 @@ int main(void)
 	all_at_once();
 	at_rest();
 	is_eq(unload_module("memrescue_pool_test"), 0, "its client can be unloaded");
+	put_wrong();
 	no_memory();
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
 	return done();

@@ -169,6 +169,25 @@ static long mpt_break(struct client_file *f, bool inside)
 }
 #endif
 
+/* For the debug build: another one would take them. */
+static long mpt_put_wrong(struct client_file *f, bool foreign)
+{
+	struct page *page;
+
+	if (foreign)
+		page = alloc_page(GFP_KERNEL);
+	else
+		page = memrescue_pool_get(f->client);
+	if (!page)
+		return -ENOMEM;
+	memrescue_pool_put(f->client, page);
+	if (foreign)
+		__free_page(page);
+	else
+		memrescue_pool_put(f->client, page);
+	return 0;
+}
+
 /* The pages are freed behind the pool's back. */
 static long mpt_forget(struct client_file *f)
 {
@@ -278,6 +297,8 @@ static long mpt_client_ioctl(struct client_file *f, unsigned int cmd,
 		return mpt_forget(f);
 	case MPT_LEAK:
 		return mpt_leak(f);
+	case MPT_PUT_WRONG:
+		return mpt_put_wrong(f, arg);
 	case MPT_BREAK:
 		return f->nr_kept ? -EBUSY : mpt_break(f, arg);
 	case MPT_DRAIN:

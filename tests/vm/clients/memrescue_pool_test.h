@@ -107,4 +107,7 @@ struct mpt_drain {
  */
 #define MPT_BREAK	_IO('p', 23)
 
+/* A page is put back twice (0), or one that is not from the pool (1); ENOMEM: there was none. */
+#define MPT_PUT_WRONG	_IO('p', 24)
+
 #endif /* MEMRESCUE_POOL_TEST_H */
