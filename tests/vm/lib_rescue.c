@@ -270,6 +270,14 @@ void check_pages(const struct mrt_alloc *how, unsigned int nr, const char *name)
 	is_eq(how->wrong_charge, 0, "%s: and charged as they should be", name);
 }
 
+bool reclaim_small_zone(void)
+{
+	struct mrt_alloc how = { .kind = MRT_GFP_DMA, .nr = 1500 };
+
+	alloc_in_child(NULL, &how);
+	return how.done && how.got < how.nr;
+}
+
 /* ---- lifelines ---- */
 
 int lifeline_set(char sign, const struct cgroup *cg)

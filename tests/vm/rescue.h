@@ -59,6 +59,9 @@ void alloc_in_child(struct cgroup *cg, struct mrt_alloc *how);
 /* Checks what such a task has found. */
 void check_pages(const struct mrt_alloc *how, unsigned int nr, const char *name);
 
+/* Allocations that reclaim in earnest, from the zone that nobody else needs; false if there is none. */
+bool reclaim_small_zone(void);
+
 /* ---- lifelines ---- */
 
 /* Adds a cgroup ('+') or removes it ('-'). */
