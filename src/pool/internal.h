@@ -220,7 +220,8 @@ void memrescue_pool_kick_missed(int nid);
 void memrescue_pool_kick_all(void);
 void memrescue_pool_kick_irq(struct irq_work *work);
 void memrescue_pool_refill(struct work_struct *work);
-struct page *memrescue_pool_alloc(struct pool_node *node);
+struct page *memrescue_pool_alloc(struct pool_node *node, gfp_t gfp,
+				  unsigned int order);
 struct page *memrescue_pool_alloc_hard(struct pool_node *node, gfp_t gfp,
 				       unsigned int order);
 bool memrescue_pool_claim(void);

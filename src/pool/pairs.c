@@ -12,7 +12,6 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
-#include "compat/alloc.h"
 #include "pool/internal.h"
 
 static unsigned int kind_of(gfp_t gfp)
@@ -76,17 +75,12 @@ static void free_pair(struct page *page)
 static struct page *alloc_pair(struct pool_node *node, unsigned int kind,
 			       bool urgent)
 {
-	gfp_t gfp = __GFP_THISNODE |
-		    (kind == POOL_PAIRS_COMPOUND ? __GFP_COMP : 0);
-	struct page *page;
+	gfp_t gfp = kind == POOL_PAIRS_COMPOUND ? __GFP_COMP : 0;
+	struct page *page = memrescue_pool_alloc(node, gfp, POOL_PAIR_ORDER);
 
-	page = compat_alloc_pages_node(node->nid, GFP_POOL_SOFT | gfp,
-				       POOL_PAIR_ORDER);
-	if (page)
-		atomic_long_add(POOL_PAIR_PAGES,
-				&memrescue_pool_stats.refilled);
-	else if (urgent)
-		page = memrescue_pool_alloc_hard(node, gfp, POOL_PAIR_ORDER);
+	if (!page && urgent)
+		page = memrescue_pool_alloc_hard(node, gfp | __GFP_THISNODE,
+						 POOL_PAIR_ORDER);
 	return page;
 }
 

@@ -162,22 +162,25 @@ void memrescue_pool_unclaim(void)
 }
 
 /**
- * memrescue_pool_alloc() - one more page, if there is one
+ * memrescue_pool_alloc() - one more page, or more in one piece, if there is one
  * @node: where
+ * @gfp: beside the pool's own mask
+ * @order: of the pages
  *
  * Context: workers of pool.wq.
  * Return: the page, of that node, or NULL.
  */
-struct page *memrescue_pool_alloc(struct pool_node *node)
+struct page *memrescue_pool_alloc(struct pool_node *node, gfp_t gfp,
+				  unsigned int order)
 {
 	struct page *page;
 
 	if (memrescue_fault("pool-pages"))
 		return NULL;
-	page = compat_alloc_pages_node(node->nid,
-				       GFP_POOL_SOFT | __GFP_THISNODE, 0);
+	page = compat_alloc_pages_node(node->nid, GFP_POOL_SOFT |
+				       __GFP_THISNODE | gfp, order);
 	if (page)
-		atomic_long_inc(&memrescue_pool_stats.refilled);
+		atomic_long_add(1 << order, &memrescue_pool_stats.refilled);
 	return page;
 }
 
@@ -214,7 +217,7 @@ struct page *memrescue_pool_alloc_hard(struct pool_node *node, gfp_t gfp,
 /* For the base a page of the rack will do, before there is none. */
 static struct page *page_for_shelf(struct pool_node *node, bool is_base)
 {
-	struct page *page = memrescue_pool_alloc(node);
+	struct page *page = memrescue_pool_alloc(node, 0, 0);
 
 	if (!page && is_base)
 		page = pool_rack_take(&node->common);
@@ -269,7 +272,7 @@ static bool fill_rack(struct pool_node *node)
 
 	while (pool_rack_stock(&node->common) < READ_ONCE(node->rack_target) &&
 	       memrescue_pool_claim()) {
-		page = memrescue_pool_alloc(node);
+		page = memrescue_pool_alloc(node, 0, 0);
 		good = page && pool_rack_put(&node->common, page,
 					     READ_ONCE(memrescue_pool.node_pages));
 		memrescue_pool_unclaim();

@@ -17,7 +17,7 @@
 /* If the node has no memory, another one's is as good. */
 static struct page *alloc_share(struct pool_node *node, bool urgent)
 {
-	struct page *page = memrescue_pool_alloc(node);
+	struct page *page = memrescue_pool_alloc(node, 0, 0);
 
 	if (!page && urgent)
 		page = memrescue_pool_alloc_hard(node, 0, 0);
