@@ -259,6 +259,13 @@ void memrescue_pool_take_back(struct memrescue_pool_client *client,
 			      struct page *page);
 int memrescue_pool_client_init(void);
 void memrescue_pool_client_exit(void);
+
+/* counts.c */
+void memrescue_pool_add_counts(struct pool_client_counts *sum,
+			       const struct pool_client_counts *counts);
+void memrescue_pool_add_client(struct pool_client_counts *sum,
+			       const struct memrescue_pool_client *client);
+unsigned long memrescue_pool_outstanding(const struct pool_client_counts *sum);
 void memrescue_pool_client_sum(struct pool_client_counts *sum);
 
 #endif
