@@ -284,6 +284,7 @@ static void moved(bool stuck)
 		bail("nothing moves");
 	if (v->sh->word[1] == -EINVAL || v->sh->word[1] == -ENOTTY || v->sh->word[1] == -ENOSYS) {
 		skip("the kernel has no UFFDIO_MOVE", "%s", name);
+		mrt_release(mrt());
 		victim_free(v);
 		return;
 	}
