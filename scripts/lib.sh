@@ -86,12 +86,18 @@ target_name()
 	echo "$name"
 }
 
+# target_dir NAME: where its boot files are, once they are there
+target_dir()
+{
+	if [ "$(target_field "$1" suite)" = - ]; then "$SCRIPTS/$1-kernel" --where; else echo "$CACHE/kernels/$1"; fi
+}
+
 # target_cached NAME: the release that is cached for it; fails when there is none, or the row has come to mean another one
 target_cached()
 {
 	local pattern release
 	pattern=$(target_field "$1" release)
-	read -r release 2>/dev/null <"$CACHE/kernels/$1/release" || return 1
+	read -r release 2>/dev/null <"$(target_dir "$1")/release" || return 1
 	[ "$pattern" = - ] || grep -qxE "$pattern" <<<"$release" || return 1
 	echo "$release"
 }

@@ -8,6 +8,7 @@
 #include "lib.h"
 
 #include <elf.h>
+#include <sys/resource.h>
 
 #define VICTIM_MIB	40
 #define CORE		"/tmp/core.out"
@@ -100,13 +101,25 @@ static void forget_core(void)
 
 /* ---- the victims ---- */
 
+/* @arg: the signal; NULL: SIGQUIT */
 static void crash(struct victim *v, void *arg)
 {
+	int sig = arg ? (int)(long)arg : SIGQUIT;
+
+	(void)v;
+	prctl(PR_SET_DUMPABLE, 1);
+	signal(sig, SIG_DFL);
+	kill(getpid(), sig);
+}
+
+/* Of its core. */
+static void any_size(struct victim *v, void *arg)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
 	(void)v;
 	(void)arg;
-	prctl(PR_SET_DUMPABLE, 1);
-	signal(SIGQUIT, SIG_DFL);
-	kill(getpid(), SIGQUIT);
+	setrlimit(RLIMIT_CORE, &all);
 }
 
 static struct victim *dumper(const char *name, void (*run)(struct victim *, void *))
@@ -180,6 +193,47 @@ static void killed_while_dumping(const char *name, bool oom)
 	victim_free(v);
 }
 
+static bool main_thread_in_d_state(pid_t pid)
+{
+	char path[64], text[512];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (file_read(path, text, sizeof(text)) <= 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[2] == 'D';
+}
+
+/* Where a thread is stuck, the dump into the file waits for it; then all of it is there. */
+static void into_a_file(const char *name, int sig, bool stuck)
+{
+	struct victim *v;
+	long good, bad;
+
+	forget_core();
+	log_mark();
+	file_set("/proc/sys/kernel/core_pattern", CORE ".done");
+	v = victim_new(&(struct victim_how){
+		.name = "v_file", .cg = cg, .mib = VICTIM_MIB, .stuck = stuck ? STUCK_D : STUCK_NOT, .setup = any_size,
+		.run = crash, .arg = (void *)(long)sig });
+	victim_go(v);
+	if (stuck) {
+		ok(WAIT_UNTIL(main_thread_in_d_state(v->pid), PATIENCE_MS), "%s: it waits for its stuck thread", name);
+		ok(later_victim_taken() && memory_there(v), "%s: others are taken meanwhile, the dumping one is not", name);
+		mrt_release(mrt());
+	}
+	ok(victim_wait_exit(v) && WIFSIGNALED(v->status) && WTERMSIG(v->status) == sig && WCOREDUMP(v->status),
+	   "%s: it ends by its signal, with a core", name);
+	ok(read_core(CORE ".done", v->sh->mem, VICTIM_MIB * MIB, &good, &bad) && good == VICTIM_MIB * 256 && !bad,
+	   "%s: the core has its memory, all of it, with the right bytes", name);
+	/* The file's pages are its own as well. */
+	forget_core();
+	ok(cg_wait_below(cg, 1024, PATIENCE_MS), "%s: nothing of it is left", name);
+	victim_free(v);
+	set_handler();
+}
+
 /* The sharing process dumps; its memory is also that of the one being killed. */
 static int sharer_crash(void *arg)
 {
@@ -208,18 +262,6 @@ static void sharer_dumps(void)
 	WAIT_UNTIL(waitpid(pid, NULL, WNOHANG) == pid, PATIENCE_MS);
 	ok(cg_wait_below(cg, 1024, PATIENCE_MS), "%s: nothing of them is left", name);
 	victim_free(v);
-}
-
-static bool main_thread_in_d_state(pid_t pid)
-{
-	char path[64], text[512];
-	const char *state;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (file_read(path, text, sizeof(text)) <= 0)
-		return false;
-	state = strrchr(text, ')');
-	return state && state[2] == 'D';
 }
 
 /*
@@ -264,6 +306,8 @@ int main(int argc, char **argv)
 	nobody_is_killed();
 	killed_while_dumping("dump, kill -9", false);
 	killed_while_dumping("dump, OOM", true);
+	into_a_file("SIGSEGV, dump into a file", SIGSEGV, false);
+	into_a_file("SIGABRT, dump into a file, a stuck thread", SIGABRT, true);
 	sharer_dumps();
 	oom_of_hung_dump();
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a load tells others: one line in the log, and the event by which udev learns of the device. When that comes, all
- * files are there, for udev's rules write to them.
+ * files are there, for udev's rules write to them. And what it finds: processes that were dying before.
  */
 #define _GNU_SOURCE
 #include <linux/netlink.h>
@@ -146,6 +146,44 @@ static void check_line(const char *name, const char *ko, const char *params, boo
 	is_eq(mr_unload(), 0, "%s: it can be unloaded", name);
 }
 
+/* ---- who is dying already ---- */
+
+#define VICTIM_MIB	48
+
+static void leave_group(struct victim *v, void *arg)
+{
+	(void)v;
+	(void)arg;
+	_exit(0);
+}
+
+/* @sig: 0: it ends by itself. */
+static void dying_before(const char *name, int sig)
+{
+	struct cgroup *cg = cg_new("before");
+	struct victim *v;
+
+	v = victim_new(&(struct victim_how){
+		.name = "v_before", .cg = cg, .mib = VICTIM_MIB, .stuck = STUCK_D, .run = sig ? NULL : leave_group });
+	log_mark();
+	if (sig)
+		kill(v->pid, sig);
+	else
+		victim_go(v);
+	sleep_ms(300);
+	ok(memory_there(v), "%s: its memory stays until memrescue is loaded", name);
+	is_eq(mr_load(MEMRESCUE_KO, ""), 0, "%s: it loads", name);
+	ok(memory_back(v) && mrt_held(v->how.holds, v->pid) > 0, "%s: its memory is back while it is stuck", name);
+	ok(WAIT_UNTIL(log_find("memrescue: reaped pid=%d ", v->pid), PATIENCE_MS), "%s: by memrescue", name);
+	mrt_release(v->how.holds);
+	ok(victim_wait_exit(v), "%s: it ends when it can", name);
+	victim_free(v);
+	ok(mr_wait_idle(), "%s: nothing is in flight afterwards", name);
+	is_eq(log_bad(), 0, "%s: the kernel has nothing to complain about", name);
+	is_eq(mr_unload(), 0, "%s: it can be unloaded", name);
+	cg_remove(cg);
+}
+
 int main(void)
 {
 	if (module_loaded("memrescue") && mr_unload())
@@ -153,5 +191,8 @@ int main(void)
 	check_line("line", MEMRESCUE_KO, "", true);
 	check_line("line without the slow path", MEMRESCUE_DEBUG_KO, "fail=__alloc_pages_slowpath", false);
 	check_event();
+	dying_before("killed before the load", SIGKILL);
+	dying_before("SIGTERM before the load", SIGTERM);
+	dying_before("exit_group() before the load", 0);
 	return done();
 }

@@ -40,10 +40,11 @@ static const char *const slows[] = {
 
 /*
  * All in one cgroup; the victim's cgroup is killed as a whole, and has two processes;
- * two victims are needed; memory is short in the machine.
+ * two victims are needed; memory is short in the machine; or on the node that all of
+ * them are bound to, and there is plenty on the other (boot with two, argument "cpuset").
  */
-enum where { APART, TOGETHER, GROUP, TWO, GLOBAL };
-static const char *const wheres[] = { "", ", in one cgroup", ", oom.group", ", two victims", ", global" };
+enum where { APART, TOGETHER, GROUP, TWO, GLOBAL, CPUSET };
+static const char *const wheres[] = { "", ", in one cgroup", ", oom.group", ", two victims", ", global", ", on one node" };
 
 struct variant {
 	enum what what;
@@ -61,6 +62,7 @@ static const struct variant variants[] = {
 	{ URING, HOLD, TOGETHER, false }, { MEMFD, QUOTA, APART, false }, { SHM, HOLD, GROUP, false },
 	{ SHM, HOLD, TWO, false }, { MEMFD, BRIEF, TWO, false }, { ANON, HOLD, GLOBAL, false }, { SHM, HOLD, GLOBAL, false },
 	{ MEMFD, STUCK, APART, false }, { ANON, STUCK, TOGETHER, false },
+	{ ANON, HOLD, CPUSET, false }, { SHM, HOLD, CPUSET, false }, { ANON, BRIEF, CPUSET, false }, { SHM, NONE, CPUSET, false },
 };
 
 static long victim_mib, neighbour_mib;
@@ -198,13 +200,26 @@ static bool is_held(const struct variant *v)
 	return v->slow == HOLD || v->slow == BRIEF || v->slow == STUCK;
 }
 
+/* Of node 1. */
+static long node_free_kib(void)
+{
+	char text[4096];
+	const char *at = NULL;
+
+	if (file_read("/sys/devices/system/node/node1/meminfo", text, sizeof(text)) > 0)
+		at = strstr(text, "MemFree:");
+	if (!at)
+		bail("there is only one memory node; boot with numa=fake=2");
+	return atol(at + strlen("MemFree:"));
+}
+
 static void set_sizes(const struct variant *v)
 {
 	victim_mib = v->where == TWO ? ONE_OF_TWO_MIB : VICTIM_MIB;
 	neighbour_mib = v->where == TWO ? FOR_TWO_MIB : NEIGHBOUR_MIB;
-	if (v->where != GLOBAL)
+	if (v->where != GLOBAL && v->where != CPUSET)
 		return;
-	victim_mib = meminfo_kib("MemAvailable") / KIB_PER_MIB / 10 * 8;
+	victim_mib = (v->where == CPUSET ? node_free_kib() : meminfo_kib("MemAvailable")) / KIB_PER_MIB / 10 * 8;
 	neighbour_mib = victim_mib / 2;
 }
 
@@ -212,6 +227,13 @@ static void make_groups(struct scene *s)
 {
 	if (s->v->where == GLOBAL)
 		return;
+	if (s->v->where == CPUSET) {
+		s->victim_cg = cg_new("bound-victim");
+		s->neighbour_cg = cg_new("bound-neighbour");
+		if (cg_set(s->victim_cg, "cpuset.mems", "1") || cg_set(s->neighbour_cg, "cpuset.mems", "1"))
+			bail("%s: no cpusets", s->victim_cg->path);
+		return;
+	}
 	s->top = cg_new("needless");
 	cg_limit_mib(s->top, LIMIT_MIB);
 	if (s->v->where == TOGETHER) {
@@ -378,11 +400,18 @@ static void try_variant(const struct variant *v)
 		is_ge(with.us, STOCK_DELAY_US, "%s: nor is anybody killed earlier", name);
 }
 
+static bool is_wanted(const struct variant *v, const char *word)
+{
+	if (v->where == CPUSET)
+		return word && !strcmp(word, "cpuset");
+	return !word || strstr(word, whats[v->what]);
+}
+
 int main(int argc, char **argv)
 {
 	ok(mr_loaded(), "memrescue is there");
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++)
-		if (argc < 2 || strstr(argv[1], whats[variants[i].what]))
+		if (is_wanted(&variants[i], argc < 2 ? NULL : argv[1]))
 			try_variant(&variants[i]);
 	diag("SAMPLE case=needless mode=stock ms=%ld unit=kills", needless_stock);
 	diag("SAMPLE case=needless mode=memrescue ms=%ld unit=kills", needless_with);

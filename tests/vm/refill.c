@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What can be filled again after a zap: nothing of it goes while a system call of
- * the victim may still read it. A pager that lives copies its own bytes into each
- * page that is missing (UFFDIO_COPY), as fast as it can; the kernel reads the
- * victim's memory meanwhile, and must see what the victim wrote, or nothing.
+ * the victim may still read it. A pager that lives fills each page that is missing,
+ * with its own bytes (UFFDIO_COPY) or with zeros (UFFDIO_ZEROPAGE), as fast as it can,
+ * in anonymous memory or that of a memfd; the kernel reads the victim's memory
+ * meanwhile, and must see what the victim wrote, or nothing. UFFDIO_MOVE is for
+ * threads of the victim only.
  */
+#define _GNU_SOURCE
 #include <linux/userfaultfd.h>
 #include <sys/uio.h>
 
@@ -16,17 +19,54 @@
 #define MADV_COLLAPSE	25
 #endif
 
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	__u64 dst, src, len, mode;
+	__s64 move;
+};
+
+#define UFFDIO_MOVE	_IOWR(UFFDIO, 0x05, struct uffdio_move)
+#endif
+
 #define PAGER_BYTE	'S'
 
 static struct cgroup *cg, *pager_cg;
+
+/* What the pager does, and what its memory is. */
+enum fill { COPY, ZEROPAGE };
+enum memory { ANONYMOUS, MEMFD_SHARED, MEMFD_PRIVATE };
+
+struct paging {
+	const char *name;
+	unsigned long mode;
+	enum fill fill;
+	enum memory memory;
+};
+
+static const struct paging pagings[] = {
+	{ "killed, with a pager", UFFDIO_REGISTER_MODE_MISSING, COPY, ANONYMOUS },
+	{ "killed, with a pager of zeros", UFFDIO_REGISTER_MODE_MISSING, ZEROPAGE, ANONYMOUS },
+	{ "killed, with a pager, registered for write protection only", UFFDIO_REGISTER_MODE_WP, COPY, ANONYMOUS },
+	{ "killed, with a pager of a shared memfd", UFFDIO_REGISTER_MODE_MISSING, COPY, MEMFD_SHARED },
+	{ "killed, with a pager of a private memfd", UFFDIO_REGISTER_MODE_MISSING, COPY, MEMFD_PRIVATE },
+};
 
 /* Shared with the victim and its pager. */
 static struct {
 	_Atomic int ready, stop, unavailable;
 	_Atomic long copied;
 	int watch_fd;
-	unsigned long mode;
+	struct paging how;
 } *pager;
+
+/* Returns true if the page was missing, and has been filled. */
+static bool fill_page(int uffd, char *at, char *page)
+{
+	struct uffdio_zeropage zero = { .range = { .start = (uintptr_t)at, .len = PAGE } };
+	struct uffdio_copy copy = { .dst = (uintptr_t)at, .src = (uintptr_t)page, .len = PAGE };
+
+	return !(pager->how.fill == ZEROPAGE ? ioctl(uffd, UFFDIO_ZEROPAGE, &zero) : ioctl(uffd, UFFDIO_COPY, &copy));
+}
 
 static void pager_run(int uffd, char *mem, size_t len)
 {
@@ -36,16 +76,23 @@ static void pager_run(int uffd, char *mem, size_t len)
 	cg_enter(pager_cg);
 	memset(page, PAGER_BYTE, sizeof(page));
 	while (!pager->stop) {
-		for (size_t off = 0; off < len && !pager->stop; off += PAGE) {
-			struct uffdio_copy copy = { .dst = (uintptr_t)mem + off, .src = (uintptr_t)page, .len = PAGE };
-
-			if (!ioctl(uffd, UFFDIO_COPY, &copy))
-				pager->copied++;
-		}
+		for (size_t off = 0; off < len && !pager->stop; off += PAGE)
+			pager->copied += fill_page(uffd, mem + off, page);
 		pager->ready = 1;
 		usleep(1000);
 	}
 	_exit(0);
+}
+
+/* A file in memory takes the place of the victim's anonymous memory. */
+static void map_memfd(char *mem, size_t len)
+{
+	int flags = MAP_FIXED | (pager->how.memory == MEMFD_SHARED ? MAP_SHARED : MAP_PRIVATE);
+	int fd = memfd_create("paged", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)len) || mmap(mem, len, PROT_READ | PROT_WRITE, flags, fd, 0) != mem)
+		bail("victim: memfd: %s", strerror(errno));
+	close(fd);
 }
 
 /* Memory that a pager has filled and the victim then wrote to; and some that has no pager. */
@@ -55,7 +102,7 @@ static void paged(struct victim *v, void *arg)
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	size_t len = v->how.mib * MIB;
 	struct uffdio_register reg = {
-		.mode = pager->mode, .range = { .start = (uintptr_t)v->sh->mem, .len = len } };
+		.mode = pager->how.mode, .range = { .start = (uintptr_t)v->sh->mem, .len = len } };
 	struct mrt_borrow borrow = { .addr = (uintptr_t)v->sh->mem, .len = len, .key = PATTERN_KEY };
 	char *plain = mmap(NULL, PLAIN_MIB * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -64,6 +111,8 @@ static void paged(struct victim *v, void *arg)
 		pager->unavailable = 1;
 		return;
 	}
+	if (pager->how.memory != ANONYMOUS)
+		map_memfd(v->sh->mem, len);
 	/* Not every kernel has huge pages. */
 	madvise(v->sh->mem, len, MADV_NOHUGEPAGE);
 	if (plain == MAP_FAILED || ioctl(uffd, UFFDIO_REGISTER, &reg))
@@ -89,10 +138,10 @@ static void pager_end(void)
 		;
 }
 
-static bool paged_victim(struct victim **v, const char *name)
+static bool paged_victim(struct victim **v, const struct paging *how, const char *name)
 {
 	memset(pager, 0, sizeof(*pager));
-	pager->mode = UFFDIO_REGISTER_MODE_MISSING;
+	pager->how = *how;
 	pager->watch_fd = mrt_open();
 	log_mark();
 	*v = victim_new(&(struct victim_how){
@@ -117,11 +166,11 @@ static void check_read(struct victim *v, const char *name)
 	     (unsigned long long)r.wrong);
 	ok(r.good && !r.wrong, "%s: the kernel reads what the victim wrote, or nothing", name);
 	is_eq(pager->copied + 1 - v->sh->word[0], 0, "%s: no page is filled again", name);
+	mrt_close(pager->watch_fd);
 }
 
 static void end_paged(struct victim *v, const char *name)
 {
-	mrt_close(pager->watch_fd);
 	mrt_release(v->how.holds);
 	ok(victim_wait_exit(v), "%s: the victim ends", name);
 	pager_end();
@@ -131,13 +180,13 @@ static void end_paged(struct victim *v, const char *name)
 	is_eq(log_bad(), 0, "%s: the kernel has nothing to complain about", name);
 }
 
-static void killed(void)
+static void killed(const struct paging *how)
 {
-	const char *name = "killed, with a pager";
+	const char *name = how->name;
 	struct victim *v;
 	long kib;
 
-	if (!paged_victim(&v, name))
+	if (!paged_victim(&v, how, name))
 		return;
 	kib = cg_kib(cg);
 	victim_kill(v);
@@ -155,7 +204,7 @@ static void out_of_memory(void)
 	const char *name = "out of memory, with a pager";
 	struct victim *v;
 
-	if (!paged_victim(&v, name))
+	if (!paged_victim(&v, &pagings[0], name))
 		return;
 	check_read(v, name);
 	pager->stop = 1;
@@ -165,6 +214,86 @@ static void out_of_memory(void)
 	ok(memory_back(v) && mrt_held(v->how.holds, v->pid) > 0, "%s: all of its memory is back while it is stuck", name);
 	end_paged(v, name);
 	cg_set(cg, "memory.max", "max");
+}
+
+/* ---- UFFDIO_MOVE ---- */
+
+static void *move_thread(void *arg)
+{
+	struct victim *v = arg;
+	size_t len = v->how.mib * MIB / 2;
+	uint64_t there = (uintptr_t)v->sh->mem, other = there + len;
+
+	for (;;) {
+		struct uffdio_move move = { .dst = other, .src = there, .len = len };
+
+		/* Some pages may have been moved when it is refused: EAGAIN. */
+		while (ioctl((int)v->sh->word[3], UFFDIO_MOVE, &move)) {
+			if (errno != EAGAIN || move.move < 0) {
+				v->sh->word[1] = -errno;
+				return NULL;
+			}
+			move.dst += move.move;
+			move.src += move.move;
+			move.len -= move.move;
+		}
+		v->sh->word[0]++;
+		there = other;
+		other = (uintptr_t)v->sh->mem + (there == (uintptr_t)v->sh->mem ? len : 0);
+	}
+}
+
+/* One half of its memory goes to and fro between two registered ranges. */
+static void moving(struct victim *v, void *arg)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	size_t len = v->how.mib * MIB;
+	struct uffdio_register reg = {
+		.mode = UFFDIO_REGISTER_MODE_MISSING, .range = { .start = (uintptr_t)v->sh->mem, .len = len } };
+	char *plain = mmap(NULL, PLAIN_MIB * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	(void)arg;
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api)) {
+		v->sh->word[1] = -ENOSYS;
+		return;
+	}
+	madvise(v->sh->mem, len, MADV_NOHUGEPAGE);
+	madvise(v->sh->mem + len / 2, len / 2, MADV_DONTNEED);
+	pattern_fill(plain, PLAIN_MIB * MIB, PATTERN_KEY);
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg))
+		bail("victim: UFFDIO_REGISTER: %s", strerror(errno));
+	v->sh->word[3] = uffd;
+	if (pthread_create(&thread, NULL, move_thread, v))
+		bail("victim: pthread_create");
+}
+
+/* It is killed while its pages are on their way. */
+static void moved(bool stuck)
+{
+	const char *name = stuck ? "pages that move, and a stuck thread" : "pages that move";
+	struct victim *v;
+
+	log_mark();
+	v = victim_new(&(struct victim_how){
+		.name = "v_moving", .cg = cg, .mib = VICTIM_MIB, .pages = PAGES_SMALL, .stuck = stuck ? STUCK_D : STUCK_NOT,
+		.run = moving });
+	victim_go(v);
+	if (!WAIT_UNTIL(v->sh->word[0] >= 2 || v->sh->word[1], PATIENCE_MS))
+		bail("nothing moves");
+	if (v->sh->word[1] == -EINVAL || v->sh->word[1] == -ENOTTY || v->sh->word[1] == -ENOSYS) {
+		skip("the kernel has no UFFDIO_MOVE", "%s", name);
+		mrt_release(mrt());
+		victim_free(v);
+		return;
+	}
+	is_eq(v->sh->word[1], 0, "%s: they do", name);
+	victim_kill(v);
+	if (stuck)
+		ok(WAIT_UNTIL(cg_key(cg, "memory.stat", "anon") <= (long)(VICTIM_MIB * MIB * 6 / 10), PATIENCE_MS) &&
+		   mrt_held(v->how.holds, v->pid) > 0, "%s: what is not registered is back while it is stuck", name);
+	end_paged(v, name);
 }
 
 /*
@@ -202,7 +331,10 @@ int main(void)
 	if (pager == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
 	ok(mr_loaded(), "memrescue is there");
-	killed();
+	for (size_t i = 0; i < ARRAY_SIZE(pagings); i++)
+		killed(&pagings[i]);
+	moved(true);
+	moved(false);
 	out_of_memory();
 	collapsed();
 	return done();
