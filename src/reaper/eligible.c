@@ -23,6 +23,7 @@
 #include "compat/task.h"
 #include "reaper/in_use.h"
 #include "reaper/victim.h"
+#include "reaper/walk.h"
 
 /* Context: the process's sighand lock held; @thread is any of its threads. */
 static unsigned int check_killed(struct task_struct *thread,
@@ -80,15 +81,32 @@ static unsigned int check_dying(struct task_struct *process,
 	return step;
 }
 
-/* Threads of a process that use this mm. */
-static int count_users(struct task_struct *process, struct mm_struct *mm)
-{
-	struct task_struct *thread;
-	int users = 0;
+/**
+ * struct users - threads of a process that use an mm
+ * @any: there is one
+ * @old: those that were there at a certain time
+ * @threads: how many threads it has
+ */
+struct users {
+	bool any;
+	int old;
+	unsigned int threads;
+};
 
-	for_each_thread(process, thread)
-		if (READ_ONCE(thread->mm) == mm)
-			users++;
+/* @before_ns: that time. */
+static struct users count_users(struct task_struct *process,
+				struct mm_struct *mm, u64 before_ns)
+{
+	struct users users = { 0 };
+	struct task_struct *thread;
+
+	for_each_thread(process, thread) {
+		users.threads++;
+		if (READ_ONCE(thread->mm) != mm)
+			continue;
+		users.any = true;
+		users.old += READ_ONCE(thread->start_time) < before_ns;
+	}
 	return users;
 }
 
@@ -132,44 +150,90 @@ static unsigned int check_process(const struct victim *v,
 	return step;
 }
 
-/*
- * Like check_process(), for every other process that uses the mm; @others threads
- * at most are to be found. Where nobody is, nobody will be: those that use it are
- * dying. Then this is not asked again.
+/**
+ * struct sharers - a search for other processes that use a victim's mm
+ * @walk: over all processes
+ * @v: the victim
+ * @ask: see check_process()
+ * @aside: likewise
+ * @before_ns: when the users were counted
+ * @others: so many of them were not the victim's threads
+ * @left: so many of those may still be met
+ * @found: one was met
+ * @step: what check_process() says of those
  */
-static unsigned int check_sharers(struct victim *v, int others,
-				  enum robust_ask ask,
-				  struct robust_aside *aside)
-{
-	struct task_struct *process;
-	int left = others, users;
+struct sharers {
+	struct walk walk;
+	struct victim *v;
+	enum robust_ask ask;
+	struct robust_aside *aside;
+	u64 before_ns;
+	int others;
+	int left;
+	bool found;
 	unsigned int step;
+};
 
-	for_each_process(process) {
-		if (same_thread_group(process, v->task))
-			continue;
-		users = count_users(process, v->mm);
-		if (!users)
-			continue;
-		step = check_process(v, process, ask, aside);
-		if (step != STEP_MORE)
-			return step;
-		left -= users;
-		if (left <= 0)
-			return STEP_MORE;
-	}
-	if (left == others)
-		v->strangers = others;
-	return STEP_MORE;
+static void begin_sharers(struct walk *walk)
+{
+	struct sharers *s = container_of(walk, struct sharers, walk);
+
+	s->left = s->others;
+}
+
+/* Returns false when there is nothing more to find out. */
+static bool check_sharer(struct walk *walk, struct task_struct *process)
+{
+	struct sharers *s = container_of(walk, struct sharers, walk);
+	struct users users;
+
+	if (same_thread_group(process, s->v->task))
+		return true;
+	users = count_users(process, s->v->mm, s->before_ns);
+	walk->seen += users.threads;
+	if (!users.any)
+		return true;
+	s->found = true;
+	s->step = check_process(s->v, process, s->ask, s->aside);
+	s->left -= users.old;
+	return s->step == STEP_MORE && s->left > 0;
+}
+
+/*
+ * Like check_process(), for every other process that uses the mm. Nobody is missed
+ * although the walk takes breaths:
+ *  - who uses it was started by one who did, and goes on using it until it ends or calls
+ *    execve(2): nobody comes to it later;
+ *  - one that is seen to be dying starts no other process, and what it has
+ *    started lies behind it in the list; one that lives ends the search;
+ *  - the search ends early when as many were met as there were; only those count
+ *    that were there then, so that new threads (which the kernel makes for
+ *    io_uring even for one that is dying) do not stand for somebody not met yet.
+ * Where nobody is, nobody will be: those that use it are dying. Then this is not asked
+ * again.
+ */
+static unsigned int check_sharers(struct sharers *s)
+{
+	memrescue_walk(&s->walk);
+	if (!s->found)
+		s->v->strangers = s->others;
+	return s->step;
 }
 
 /* With ROBUST_COLLECT, and only then, @aside takes lists up. */
 static unsigned int check_all(struct victim *v, enum robust_ask ask,
 			      struct robust_aside *aside)
 {
-	unsigned int step = STEP_MORE;
-	int before, users, others;
+	struct sharers s = {
+		.walk = { .look = check_sharer, .anew = begin_sharers },
+		.v = v, .ask = ask, .aside = aside,
+		.before_ns = ktime_get_ns(), .step = STEP_MORE,
+	};
+	struct users users;
+	int before;
 
+	/* Who was started before is counted. Pairs with the lock of the list of tasks. */
+	smp_mb();
 	rcu_read_lock();
 	/*
 	 * All users, before and after those that are its threads are counted: so
@@ -179,25 +243,25 @@ static unsigned int check_all(struct victim *v, enum robust_ask ask,
 	before = atomic_read(&v->mm->mm_users);
 	/* Pairs with the full barrier of the decrement in mmput(). */
 	smp_rmb();
-	users = count_users(v->task, v->mm);
+	users = count_users(v->task, v->mm, s.before_ns);
 	/* Pairs with that of making a thread known: its mm, then the list. */
 	smp_rmb();
-	others = memrescue_others_to_find(before,
-					  atomic_read(&v->mm->mm_users), users,
-					  v->strangers);
-	if (users)
-		step = check_process(v, v->task, ask, aside);
-	/* Others may use it only if there are more users than its threads. */
-	if (step == STEP_MORE && others)
-		step = check_sharers(v, others, ask, aside);
+	s.others = memrescue_others_to_find(before,
+					    atomic_read(&v->mm->mm_users),
+					    users.old, v->strangers);
+	if (users.any)
+		s.step = check_process(v, v->task, ask, aside);
 	rcu_read_unlock();
+	/* Others may use it only if there are more users than its threads. */
+	if (s.step == STEP_MORE && s.others)
+		s.step = check_sharers(&s);
 	/*
 	 * The killed process has left its mm to one that lives on: it was a
 	 * vfork child, or one of several processes that share memory.
 	 */
-	if (step == STEP_SHARED)
-		step = users || v->oom ? STEP_WAIT : STEP_LEAVE;
-	return step;
+	if (s.step == STEP_SHARED)
+		return users.any || v->oom ? STEP_WAIT : STEP_LEAVE;
+	return s.step;
 }
 
 /**
@@ -253,7 +317,11 @@ static void make_exit_wait(struct mm_struct *mm, void *unused)
 static unsigned int keep_tables(struct victim *v)
 {
 	if (compat_exit_waits(v->mm) ||
-	    memrescue_while_in_use(v->task, v->mm, make_exit_wait, NULL))
+	    memrescue_while_in_use(v, make_exit_wait, NULL))
+		return STEP_MORE;
+	/* To be tried again when another user is known. */
+	memrescue_find_user(v);
+	if (memrescue_while_in_use(v, make_exit_wait, NULL))
 		return STEP_MORE;
 	return atomic_read(&v->mm->mm_users) ? STEP_WAIT : STEP_GONE;
 }

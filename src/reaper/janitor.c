@@ -5,15 +5,21 @@
  * One delayed work item that never runs twice at once. It watches returned
  * victims until they are gone, hands back what only the kernel can do, writes
  * the log lines and reports stuck victims, in this order: only the latter take
- * time, on a slow console. While the reaper is on, nobody else frees a
- * record that was adopted.
+ * time, on a slow console. While the reaper is on, nobody else frees the
+ * record of a victim.
+ *
+ * Each has a time when it is looked at, and whoever changes what the janitor has to
+ * do about it brings that forward. What is to be printed waits in a list of its
+ * own, and is looked at all the same: it may be gone before its turn.
  *
  * Context: reaper.late_wq. Lock order: see victim.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-#include <linux/bitmap.h>
+#include <linux/atomic.h>
 #include <linux/cred.h>
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/rwsem.h>
 #include <linux/sched/debug.h>
@@ -28,6 +34,9 @@
 /* The longest delay between two looks at a victim that does not exit. */
 #define WATCH_MAX_MS	256u
 
+/* So many are looked at with the lock held. */
+#define LOOK_BATCH	32u
+
 /* What a record needs of the janitor; from CHORE_LOG on it prints. */
 #define CHORE_NONE	0u
 #define CHORE_EXITED	1u
@@ -36,6 +45,27 @@
 #define CHORE_DROP	4u
 #define CHORE_LOG	5u
 #define CHORE_REPORT	6u
+
+static void look_in(struct victim *v, unsigned long delay)
+{
+	memrescue_heap_put(&memrescue_reaper.looks, &v->look,
+			   get_jiffies_64() + delay);
+}
+
+/**
+ * memrescue_janitor_look() - have the janitor look at a victim
+ * @v: the record, adopted
+ * @delay: at the latest after so many jiffies
+ *
+ * Context: reaper.lock held.
+ */
+void memrescue_janitor_look(struct victim *v, unsigned long delay)
+{
+	lockdep_assert_held(&memrescue_reaper.lock);
+	if (!v->look.place || v->look.key > get_jiffies_64() + delay)
+		look_in(v, delay);
+	memrescue_arm(&memrescue_reaper.janitor, delay);
+}
 
 static unsigned long to_kb(unsigned long pages)
 {
@@ -102,7 +132,7 @@ static void report_stuck(struct victim *v)
 	print_stuck(v, thread, returned);
 	/*
 	 * The OOM killer chooses the next one when it would on the stock kernel,
-	 * which see hide_due(). The stack may take long to print: nobody waits.
+	 * which see hide.c. The stack may take long to print: nobody waits.
 	 */
 	sched_show_task(thread);
 	put_task_struct(thread);
@@ -199,6 +229,11 @@ static unsigned int chore_of(const struct victim *v, bool crowded)
 	return is_overdue(v) ? CHORE_REPORT : CHORE_NONE;
 }
 
+static bool frees(unsigned int chore)
+{
+	return chore != CHORE_NONE && chore < CHORE_LOG;
+}
+
 /* Take note of what is about to be done. Context: reaper.lock held. */
 static void begin_chore(struct victim *v, unsigned int chore)
 {
@@ -215,27 +250,102 @@ static void begin_chore(struct victim *v, unsigned int chore)
 	default:
 		memrescue_record_event(v, VICTIM_EV_DROP);
 	}
+	/* Else it may need something else at once. */
+	if (frees(chore))
+		memrescue_record_unlink(v);
+	else
+		look_in(v, 0);
 }
 
-/* The next one that prints, or the next one that does not. */
-static struct victim *find_chore(struct reaper *r, bool prints,
-				 unsigned int *chore)
+/* When must this record be looked at again? Context: reaper.lock held. */
+static unsigned long next_look(struct victim *v)
 {
-	bool crowded = bitmap_weight(r->used, r->nr_records) >
-		       r->nr_records / 2;
-	struct victim *v, *found = NULL;
+	u64 limit_ms = READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
+	u64 waited_ms = memrescue_waited_ms(v);
+	u64 ms = WATCH_MAX_MS;
+
+	if (!v->reported && waited_ms < limit_ms)
+		ms = min(ms, limit_ms - waited_ms);
+	if (v->state == VICTIM_RETURNED)
+		ms = min_t(u64, ms, memrescue_retry_delay_ms(++v->attempts,
+							     WATCH_MAX_MS));
+	return max(1ul, msecs_to_jiffies(ms));
+}
+
+/*
+ * Look at one whose time has come. Returns CHORE_NONE if there is nothing to do, or
+ * it has to wait: until a worker is through with it, or until it can be printed.
+ * Context: reaper.lock held.
+ */
+static unsigned int look_at(struct reaper *r, struct victim *v, bool crowded)
+{
+	unsigned int chore = chore_of(v, crowded);
+
+	if (frees(chore) && !v->measured)
+		return chore;
+	if (chore >= CHORE_LOG && list_empty(&v->prints))
+		list_add_tail(&v->prints, &r->prints);
+	look_in(v, frees(chore) ? 1 : next_look(v));
+	return CHORE_NONE;
+}
+
+static bool is_crowded(struct reaper *r)
+{
+	return atomic_read(&r->nr_used) > r->nr_records / 2;
+}
+
+/* The first one whose time has come, or NULL. Context: reaper.lock held. */
+static struct victim *first_look(const struct reaper *r)
+{
+	struct heap_node *node = memrescue_heap_first(&r->looks);
+
+	if (!node || node->key > get_jiffies_64())
+		return NULL;
+	return container_of(node, struct victim, look);
+}
+
+/* One that does not print, or NULL; then @more tells whether to look once more. */
+static struct victim *find_chore(struct reaper *r, unsigned int *chore,
+				 bool *more)
+{
+	bool crowded = is_crowded(r);
+	struct victim *v = NULL;
+	unsigned int i;
+
+	*chore = CHORE_NONE;
+	spin_lock(&r->lock);
+	for (i = 0; i < LOOK_BATCH && *chore == CHORE_NONE; i++) {
+		v = first_look(r);
+		if (!v)
+			break;
+		*chore = look_at(r, v, crowded);
+	}
+	*more = v;
+	if (*chore == CHORE_NONE)
+		v = NULL;
+	else
+		begin_chore(v, *chore);
+	spin_unlock(&r->lock);
+	return v;
+}
+
+/* One that waits to be printed; by now it may be for something else. Or NULL. */
+static struct victim *find_print(struct reaper *r, unsigned int *chore)
+{
+	bool crowded = is_crowded(r);
+	struct victim *v;
 
 	spin_lock(&r->lock);
-	list_for_each_entry(v, &r->active, link) {
+	while ((v = list_first_entry_or_null(&r->prints, struct victim, prints))) {
+		list_del_init(&v->prints);
 		*chore = chore_of(v, crowded);
-		if (*chore == CHORE_NONE || (*chore >= CHORE_LOG) != prints)
-			continue;
-		begin_chore(v, *chore);
-		found = v;
-		break;
+		if (*chore != CHORE_NONE && !(frees(*chore) && v->measured))
+			break;
 	}
+	if (v)
+		begin_chore(v, *chore);
 	spin_unlock(&r->lock);
-	return found;
+	return v;
 }
 
 static void do_chore(struct victim *v, unsigned int chore)
@@ -269,31 +379,16 @@ static void do_chore(struct victim *v, unsigned int chore)
 	memrescue_record_free(v);
 }
 
-/* When must this record be looked at again? Context: reaper.lock held. */
-static unsigned long next_look(struct victim *v)
-{
-	u64 limit_ms = READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);
-	u64 waited_ms = memrescue_waited_ms(v);
-	u64 ms = WATCH_MAX_MS;
-
-	if (!v->reported && waited_ms < limit_ms)
-		ms = min(ms, limit_ms - waited_ms);
-	if (v->state == VICTIM_RETURNED)
-		ms = min_t(u64, ms, memrescue_retry_delay_ms(++v->attempts,
-							     WATCH_MAX_MS));
-	return max(1ul, msecs_to_jiffies(ms));
-}
-
 static void plan(struct reaper *r)
 {
-	unsigned long delay = MAX_SCHEDULE_TIMEOUT;
-	struct victim *v;
+	struct heap_node *first;
+	u64 now = get_jiffies_64();
 
 	spin_lock(&r->lock);
-	list_for_each_entry(v, &r->active, link)
-		delay = min(delay, next_look(v));
-	if (delay != MAX_SCHEDULE_TIMEOUT)
-		memrescue_arm(&r->janitor, delay);
+	first = memrescue_heap_first(&r->looks);
+	if (first)
+		memrescue_arm(&r->janitor,
+			      first->key > now ? first->key - now : 1);
 	spin_unlock(&r->lock);
 }
 
@@ -308,14 +403,16 @@ void memrescue_janitor(struct work_struct *work)
 	struct reaper *r = &memrescue_reaper;
 	unsigned int chore;
 	struct victim *v;
+	bool more;
 
 	while (READ_ONCE(r->running)) {
-		v = find_chore(r, false, &chore);
-		if (!v)
-			v = find_chore(r, true, &chore);
-		if (!v)
+		v = find_chore(r, &chore, &more);
+		if (!v && !more)
+			v = find_print(r, &chore);
+		if (v)
+			do_chore(v, chore);
+		else if (!more)
 			break;
-		do_chore(v, chore);
 		cond_resched();
 	}
 	plan(r);

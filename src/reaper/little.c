@@ -2,7 +2,7 @@
 /*
  * What an OOM victim still has, and when it may be hidden: see little_rule.h.
  *
- * Context: reaper.lock held. Lock order: see victim.h.
+ * Context: see each function. Lock order: see victim.h.
  */
 #include <linux/mm.h>
 #include <linux/math64.h>
@@ -32,8 +32,36 @@ unsigned long memrescue_little_pages(const struct victim *v)
 	return memrescue_little(had_bytes(v)) >> PAGE_SHIFT;
 }
 
-/* The sums last: they cost something on many CPUs. */
-static bool has_little(const struct victim *v)
+/**
+ * memrescue_has_spared() - is there still much that is to be taken later?
+ * @v: after a pass
+ *
+ * Private copies of files, and mlocked pages of files.
+ *
+ * Context: the worker that ends the pass; no lock held: sums take time on many CPUs.
+ * Return: true if they may be more than can be left for its exit.
+ */
+bool memrescue_has_spared(const struct victim *v)
+{
+	unsigned long little = memrescue_little_pages(v);
+
+	if (v->spared_copies > little &&
+	    compat_mm_counter(v->mm, MM_ANONPAGES) +
+	    compat_mm_counter(v->mm, MM_SWAPENTS) > little)
+		return true;
+	return v->spared_locked > little &&
+	       compat_mm_counter(v->mm, MM_FILEPAGES) +
+	       compat_mm_counter(v->mm, MM_SHMEMPAGES) > little;
+}
+
+/**
+ * memrescue_has_little() - is it known that next to nothing is left of a victim?
+ * @v: in state VICTIM_RETURNED, and not freed meanwhile
+ *
+ * Context: process context, no lock held. The sums last: they take time on many CPUs.
+ * Return: true if so.
+ */
+bool memrescue_has_little(const struct victim *v)
 {
 	const u64 little = memrescue_little(had_bytes(v));
 	struct mm_struct *mm = v->mm;
@@ -64,7 +92,7 @@ static bool is_stuck(const struct victim *v)
 
 /**
  * memrescue_may_hide() - may the OOM killer choose another one in its stead?
- * @v: an OOM victim that was adopted
+ * @v: an OOM victim that was adopted; victim.little is up to date
  *
  * Context: reaper.lock held.
  * Return: true if so.
@@ -79,7 +107,7 @@ bool memrescue_may_hide(const struct victim *v)
 	if (v->state == VICTIM_RETURNED)
 		return memrescue_hide_due(age_ms,
 					  rwsem_is_locked(&v->mm->mmap_lock),
-					  false) || has_little(v);
+					  false) || v->little;
 	/* Later if the administrator wants so. */
 	return is_stuck(v) && memrescue_hide_due(age_ms, false, true) &&
 	       age_ms >= READ_ONCE(memrescue_reaper_knobs.stuck_report_ms);

@@ -8,6 +8,8 @@
 struct victim;
 
 unsigned long memrescue_little_pages(const struct victim *v);
+bool memrescue_has_spared(const struct victim *v);
+bool memrescue_has_little(const struct victim *v);
 bool memrescue_may_hide(const struct victim *v);
 
 #endif

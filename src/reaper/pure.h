@@ -11,6 +11,7 @@
 #include <linux/types.h>
 #else
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 /* What the kernel calls them. */
 #define u64 uint64_t

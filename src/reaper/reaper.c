@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include "compat/fault.h"
 #include "compat/ksym.h"
@@ -39,22 +40,42 @@ const struct memrescue_sink memrescue_reaper_sink = {
 	.spare = memrescue_spare,
 };
 
+/* Each may have to take all records. */
+#define HEAPS	7u
+
+static void give_places(struct reaper *r)
+{
+	struct heap_node **places = r->places;
+	struct heap *heaps[HEAPS] = {
+		&r->turns[0].later, &r->turns[0].oldest, &r->turns[0].heaviest,
+		&r->turns[1].later, &r->turns[1].oldest, &r->turns[1].heaviest,
+		&r->looks,
+	};
+	unsigned int i;
+
+	for (i = 0; i < HEAPS; i++, places += r->nr_records)
+		heaps[i]->nodes = places;
+}
+
 static int alloc_records(struct reaper *r, unsigned int records)
 {
 	unsigned int i;
 
 	r->records = kvcalloc(records, sizeof(*r->records), GFP_KERNEL);
 	r->used = bitmap_zalloc(records, GFP_KERNEL);
-	if (!r->records || !r->used || memrescue_fault("records"))
+	r->places = kvcalloc(records, HEAPS * sizeof(*r->places), GFP_KERNEL);
+	if (!r->records || !r->used || !r->places || memrescue_fault("records"))
 		return -ENOMEM;
 	r->nr_records = records;
 	for (i = 0; i < records; i++)
-		spin_lock_init(&r->records[i].cursor_lock);
+		memrescue_record_reset(&r->records[i]);
+	give_places(r);
 	return 0;
 }
 
 static void free_records(struct reaper *r)
 {
+	kvfree(r->places);
 	bitmap_free(r->used);
 	kvfree(r->records);
 }
@@ -127,7 +148,10 @@ int memrescue_reaper_init(unsigned int records)
 	}
 	spin_lock_init(&r->lock);
 	r->hide_next = jiffies;
-	INIT_LIST_HEAD(&r->active);
+	INIT_LIST_HEAD(&r->fresh);
+	INIT_LIST_HEAD(&r->prints);
+	INIT_LIST_HEAD(&r->hidable);
+	INIT_LIST_HEAD(&r->hiding);
 	init_llist_head(&r->incoming);
 	INIT_DELAYED_WORK(&r->janitor, memrescue_janitor);
 	INIT_DELAYED_WORK(&r->retry, memrescue_retry);
@@ -182,17 +206,13 @@ void memrescue_reaper_start(void)
 	WRITE_ONCE(memrescue_reaper.running, true);
 }
 
-/* Returns false when none is left. Context: no work item runs any more. */
-static bool drop_first(struct reaper *r)
+/* Context: no work item runs any more. */
+static void drop(struct reaper *r, struct victim *v)
 {
-	struct victim *v = list_first_entry_or_null(&r->active, struct victim,
-						    link);
-
-	if (!v)
-		return false;
 	if (v->state == VICTIM_RETURNED && v->log)
 		memrescue_log_victim(v);
 	if (v->hide) {
+		v->little = memrescue_has_little(v);
 		spin_lock(&r->lock);
 		if (memrescue_may_hide(v))
 			memrescue_hide(v);
@@ -202,7 +222,17 @@ static bool drop_first(struct reaper *r)
 	if (v->state != VICTIM_RETURNED || v->give_back || v->hide)
 		memrescue_give_back(v);
 	memrescue_record_free(v);
-	return true;
+}
+
+static void drop_all(struct reaper *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nr_records; i++) {
+		if (r->records[i].active)
+			drop(r, &r->records[i]);
+		cond_resched();
+	}
 }
 
 /**
@@ -232,39 +262,55 @@ void memrescue_reaper_stop(void)
 	}
 	/* Every worker has ended: the records are this function's alone. */
 	WARN_ON_ONCE(READ_ONCE(r->busy));
-	memrescue_record_take_incoming();
-	while (drop_first(r))
-		cond_resched();
+	memrescue_queue_incoming();
+	drop_all(r);
 	memrescue_oom_victims_clear();
+}
+
+/* So many records are looked at with the lock held. */
+#define NOW_BATCH	64u
+
+/* Context: reaper.lock held. */
+static void add_now(struct memrescue_reaper_now *now, const struct victim *v)
+{
+	if (v->state == VICTIM_RETURNED) {
+		now->exiting++;
+		return;
+	}
+	/* Not a victim yet. */
+	if (v->state == VICTIM_SETTLING ||
+	    (v->state == VICTIM_QUEUED && !v->oom))
+		return;
+	now->in_flight++;
+	/* Approximately: an exact sum takes time under the lock. */
+	if (v->state != VICTIM_QUEUED)
+		now->expected_pages += get_mm_rss(v->mm);
 }
 
 /**
  * memrescue_reaper_now() - what is going on
  * @now: filled
  *
- * Context: process context.
+ * Some records after the others: what changes meanwhile may be seen or not.
+ *
+ * Context: process context; may sleep.
  */
 void memrescue_reaper_now(struct memrescue_reaper_now *now)
 {
 	struct reaper *r = &memrescue_reaper;
-	struct victim *v;
+	unsigned int i, end;
 
 	memset(now, 0, sizeof(*now));
-	spin_lock(&r->lock);
-	list_for_each_entry(v, &r->active, link) {
-		if (v->state == VICTIM_RETURNED) {
-			now->exiting++;
-			continue;
-		}
-		/* Not a victim yet. */
-		if (v->state == VICTIM_SETTLING ||
-		    (v->state == VICTIM_QUEUED && !v->oom))
-			continue;
-		now->in_flight++;
-		/* Approximately: an exact sum takes time under the lock. */
-		if (v->state != VICTIM_QUEUED)
-			now->expected_pages += get_mm_rss(v->mm);
+	for (i = 0; i < r->nr_records; cond_resched()) {
+		end = min(i + NOW_BATCH, r->nr_records);
+		spin_lock(&r->lock);
+		for (; i < end; i++)
+			/* Pairs with memrescue_queue_incoming(). */
+			if (smp_load_acquire(&r->records[i].active))
+				add_now(now, &r->records[i]);
+		spin_unlock(&r->lock);
 	}
+	spin_lock(&r->lock);
 	now->workers_used = r->workers_used;
 	spin_unlock(&r->lock);
 }

@@ -10,16 +10,10 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include "compat/mm.h"
 #include "reaper/settle_rule.h"
 #include "reaper/victim.h"
-
-/* Processes that are looked at without a chance for others to run. */
-#define WALK_BATCH	1024u
-
-/* How often a walk begins anew because its place was lost. */
-#define WALK_ROUNDS	16u
+#include "reaper/walk.h"
 
 /* exit_mmap() has come to its end, or near it. */
 static bool is_freed(struct mm_struct *mm)
@@ -28,12 +22,13 @@ static bool is_freed(struct mm_struct *mm)
 	       (compat_mm_flag(mm, MMF_OOM_SKIP) || !mm_pgtables_bytes(mm));
 }
 
-static void look_at_threads(const struct victim *v, struct settle_look *look)
+static void look_at_threads(const struct victim *v, struct task_struct *task,
+			    struct settle_look *look)
 {
 	struct task_struct *thread;
 
 	rcu_read_lock();
-	for_each_thread(v->task, thread) {
+	for_each_thread(task, thread) {
 		if (READ_ONCE(thread->mm) != v->mm)
 			continue;
 		look->uses = true;
@@ -47,11 +42,12 @@ static void look_at_threads(const struct victim *v, struct settle_look *look)
 /**
  * memrescue_settle() - does a process that is dying get on by itself?
  * @v: record in state VICTIM_SETTLING, held by this worker
+ * @task: its task, with a reference: that of the record may change
  *
  * Context: worker.
  * Return: SETTLE_*.
  */
-unsigned int memrescue_settle(struct victim *v)
+unsigned int memrescue_settle(struct victim *v, struct task_struct *task)
 {
 	struct settle_look look = {
 		.waited_ms = memrescue_waited_ms(v),
@@ -64,7 +60,7 @@ unsigned int memrescue_settle(struct victim *v)
 		.freed = is_freed(v->mm),
 	};
 
-	look_at_threads(v, &look);
+	look_at_threads(v, task, &look);
 	v->users = look.users;
 	v->left_pages = look.pages;
 	return memrescue_settle_rule(&look);
@@ -85,32 +81,10 @@ static bool is_dying(struct task_struct *process)
 	return false;
 }
 
-/* Others run meanwhile. Returns false if the place in the list was lost. */
-static bool take_breath(struct task_struct *process)
+static bool claim_dying(struct walk *walk, struct task_struct *process)
 {
-	bool there;
-
-	get_task_struct(process);
-	rcu_read_unlock();
-	cond_resched();
-	rcu_read_lock();
-	there = pid_alive(process);
-	put_task_struct(process);
-	return there;
-}
-
-/* Context: within rcu_read_lock(). Returns false if it must begin anew. */
-static bool walk(bool breathe)
-{
-	struct task_struct *process;
-	unsigned int n = 0;
-
-	for_each_process(process) {
-		if (is_dying(process))
-			memrescue_record_claim(process, HOOK_REASON_KILLED);
-		if (breathe && ++n % WALK_BATCH == 0 && !take_breath(process))
-			return false;
-	}
+	if (is_dying(process))
+		memrescue_record_claim(process, HOOK_REASON_KILLED);
 	return true;
 }
 
@@ -122,10 +96,7 @@ static bool walk(bool breathe)
  */
 void memrescue_reaper_find_dying(void)
 {
-	unsigned int round = 0;
+	struct walk walk = { .look = claim_dying };
 
-	rcu_read_lock();
-	while (!walk(round < WALK_ROUNDS))
-		round++;
-	rcu_read_unlock();
+	memrescue_walk(&walk);
 }

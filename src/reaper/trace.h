@@ -3,7 +3,8 @@
  * Trace events of the reaper: memrescue:victim_queued, reap_begin, reap_end,
  * victim_exit, victim_stuck. Times in microseconds since the victim was
  * marked, sizes in pages; a pid is that of the process, in the first
- * namespace.
+ * namespace. And memrescue:walk, a walk over all processes: tasks seen, most of them
+ * between two breaths, and how often it began anew.
  *
  * Context: worker; an event that nobody listens to costs one jump.
  */
@@ -85,6 +86,24 @@ DEFINE_EVENT(memrescue_victim, victim_exit,
 DEFINE_EVENT(memrescue_victim, victim_stuck,
 	TP_PROTO(pid_t pid, u64 since_us),
 	TP_ARGS(pid, since_us)
+);
+
+TRACE_EVENT(walk,
+	TP_PROTO(unsigned long visits, unsigned int longest,
+		 unsigned int rounds),
+	TP_ARGS(visits, longest, rounds),
+	TP_STRUCT__entry(
+		__field(unsigned long, visits)
+		__field(unsigned int, longest)
+		__field(unsigned int, rounds)
+	),
+	TP_fast_assign(
+		__entry->visits = visits;
+		__entry->longest = longest;
+		__entry->rounds = rounds;
+	),
+	TP_printk("visits=%lu longest=%u rounds=%u", __entry->visits,
+		  __entry->longest, __entry->rounds)
 );
 
 #endif

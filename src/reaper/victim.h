@@ -11,13 +11,16 @@
 #ifndef MEMRESCUE_REAPER_VICTIM_H
 #define MEMRESCUE_REAPER_VICTIM_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
+#include "reaper/heap.h"
 #include "reaper/keep.h"
+#include "reaper/order.h"
 #include "reaper/reaper.h"
 #include "reaper/robust_rule.h"
 #include "reaper/state.h"
@@ -27,8 +30,10 @@
  *
  * Set by the hook that claimed it, constant afterwards:
  * @incoming: link in reaper.incoming
+ * @share: the user whose share it is of, see share.c; NULL: of no user's
  * @task: a task of the victim, with a reference
  * @marked_ns: when it was marked or killed, monotonic ns
+ * (merge() changes the last two while it is settling, with reaper.lock held.)
  *
  * Set when it is adopted, constant afterwards:
  * @mm: its address space, with a reference to the struct (mm_count); set by
@@ -47,11 +52,17 @@
  *	found who uses the mm
  *
  * Protected by reaper.lock:
- * @link: in reaper.active
+ * @active: it is known to the workers; set without the lock, before that
+ * @fresh: in reaper.fresh, until a worker has it
+ * @turn: in reaper.turns, when it waits for a time or a worker
+ * @same: in reaper.adopted, by its mm
+ * @hidable: in reaper.hidable or reaper.hiding, if it may have to be hidden
+ * @look: in reaper.looks, by when the janitor looks at it
+ * @prints: in reaper.prints, if the janitor has to print something about it
  * @state: VICTIM_*
  * @oom: marked by the OOM killer, not only killed
  * @oom_ns: when it was marked by the OOM killer, monotonic ns
- * @next: jiffies of the next try
+ * @next: jiffies of the next try, 64 bits
  * @attempts: tries without success
  * @workers: workers that are busy with it
  * @claimed: the task, with a reference, for which the kernel's reaper was told
@@ -64,6 +75,9 @@
  * @log: the log line is due
  * @give_back: it shall be handed to the kernel's reaper
  * @hide: it shall be hidden from the OOM killer
+ * @little: next to nothing is left of it
+ * @measured: a worker looks what is left of it: the janitor must not free it
+ * @spared: much was left at the end of the last pass, see memrescue_has_spared()
  * @late: only what can be filled again is left, and it was too early for that
  * @begin_ns, @done_ns: first range, memory back
  * @freed_pages: pages and swap entries that came back between the two
@@ -75,6 +89,10 @@
  *	copies of files
  * @spared_locked: pages of mappings left alone in this pass that are mlocked
  *
+ * Protected by @cursor_lock while it is reaped; before that of the one worker:
+ * @user: another process that uses the mm, with a reference, or NULL
+ * @userless: there is none, nor will be
+ *
  * Written by the workers, which may differ about it for a moment:
  * @blocked_ns: since when has mmap_lock not been to be had; 0: it was
  *
@@ -83,8 +101,15 @@
  */
 struct victim {
 	struct llist_node incoming;
-	struct list_head link;
+	struct list_head fresh;
+	struct turn turn;
+	struct hlist_node same;
+	struct list_head hidable;
+	struct heap_node look;
+	struct list_head prints;
+	atomic_t *share;
 	struct task_struct *task;
+	struct task_struct *user;
 	struct mm_struct *mm;
 	struct task_struct *claimed;
 	u64 marked_ns;
@@ -93,7 +118,7 @@ struct victim {
 	u64 blocked_ns;
 	u64 begin_ns;
 	u64 done_ns;
-	unsigned long next;
+	u64 next;
 	unsigned long rss_pages;
 	unsigned long swap_pages;
 	unsigned long pages;
@@ -105,6 +130,8 @@ struct victim {
 	unsigned long spared_locked;
 	struct keep keep;
 	int strangers;
+	bool active;
+	bool userless;
 	bool missed;
 	bool oom;
 	bool gone;
@@ -116,6 +143,9 @@ struct victim {
 	bool log;
 	bool give_back;
 	bool hide;
+	bool little;
+	bool measured;
+	bool spared;
 	bool late;
 	unsigned int state;
 	unsigned int attempts;
@@ -153,17 +183,30 @@ struct reaper_worker {
 	struct robust_aside aside;
 };
 
+/* Lists of adopted records, by their mm: a power of two. */
+#define REAPER_BUCKETS	1024u
+
 /**
  * struct reaper - the one reaper
- * @lock: protects @active, @busy, @at_work, @workers_used, @to_hide,
- *	@hide_next, the fields of the records, and the arming of @janitor and @retry
- * @active: records that were adopted or wait for it
+ * @lock: protects @fresh to @hide_next, the fields of the records, and the arming of
+ *	@janitor, @retry and @killed_retry. Nothing under it takes longer when there
+ *	are more records, but for the steps in a heap; no sums over the CPUs
+ * @fresh: records that nobody has looked at yet
+ * @turns: those that wait for their next try or for a worker; [1]: of OOM victims
+ * @adopted: those that were adopted, by their mm
+ * @looks: those that are victims, by when the janitor looks at them
+ * @prints: those of them about which it has to print something
+ * @hidable: OOM victims that may have to be hidden from the OOM killer
+ * @hiding: those of them that a worker looks at
+ * @hides: a worker does
+ * @hide_next: not before that is it asked whether they may be, jiffies
  * @busy: one bit for each worker that runs
  * @at_work: one bit for each of them that has a victim
+ * @workers_used: most of them at once
  * @incoming: records that hooks filled; lock-free
  * @used: one bit for each record that is not free; lock-free
- * @to_hide: there may be victims to hide
- * @hide_next: not before that is it asked whether they may be, jiffies
+ * @nr_used: how many these are, approximately
+ * @places: room for what is in @turns and @looks
  * @running: hooks may claim records, work items may queue each other
  * @new: records that were claimed for killed ones and not looked at yet
  * @wq: where the workers for victims of the OOM killer run
@@ -178,16 +221,24 @@ struct reaper_worker {
  */
 struct reaper {
 	spinlock_t lock;	/* see above */
-	struct list_head active;
+	struct list_head fresh;
+	struct turns turns[2];
+	struct hlist_head adopted[REAPER_BUCKETS];
+	struct heap looks;
+	struct list_head prints;
+	struct list_head hidable;
+	struct list_head hiding;
+	bool hides;
 	unsigned long busy;
 	unsigned long at_work;
 	unsigned int workers_used;
+	unsigned long hide_next;
 	struct llist_head incoming;
 	unsigned long *used;
+	atomic_t nr_used;
 	struct victim *records;
 	unsigned int nr_records;
-	bool to_hide;
-	unsigned long hide_next;
+	struct heap_node **places;
 	bool running;
 	atomic_t new;
 	struct mm_struct *giving;
@@ -203,18 +254,46 @@ struct reaper {
 
 extern struct reaper memrescue_reaper;
 
-/* record.c */
-bool memrescue_record_claim(struct task_struct *task, unsigned int reason);
-void memrescue_record_take_incoming(void);
+/* adopt.c */
 void memrescue_record_adopt(struct victim *v);
 void memrescue_record_take(struct victim *v);
 bool memrescue_record_is_large(struct mm_struct *mm);
-void memrescue_record_free(struct victim *v);
-void memrescue_record_event(struct victim *v, unsigned int event);
 
 /* eligible.c */
 unsigned int memrescue_eligible(struct victim *v, struct robust_aside *aside);
 bool memrescue_had_grace(const struct victim *v);
+
+/* hide.c */
+void memrescue_hide(struct victim *v);
+void memrescue_hide_later(struct victim *v);
+void memrescue_hide_watch(struct victim *v);
+void memrescue_hide_all(void);
+bool memrescue_hide_next(unsigned long *delay);
+
+/* janitor.c */
+void memrescue_janitor(struct work_struct *work);
+void memrescue_janitor_look(struct victim *v, unsigned long delay);
+void memrescue_give_back(struct victim *v);
+void memrescue_log_victim(const struct victim *v);
+
+/* queue.c */
+void memrescue_queue_place(struct victim *v);
+void memrescue_queue_incoming(void);
+struct victim *memrescue_queue_pick(bool oom, bool *more);
+void memrescue_queue_arm(void);
+void memrescue_work_kick(bool oom);
+void memrescue_retry(struct work_struct *work);
+void memrescue_killed_retry(struct work_struct *work);
+void memrescue_arm(struct delayed_work *work, unsigned long delay);
+u64 memrescue_us_between(u64 from_ns, u64 to_ns);
+u64 memrescue_waited_ms(const struct victim *v);
+
+/* record.c */
+bool memrescue_record_claim(struct task_struct *task, unsigned int reason);
+void memrescue_record_reset(struct victim *v);
+void memrescue_record_unlink(struct victim *v);
+void memrescue_record_free(struct victim *v);
+void memrescue_record_event(struct victim *v, unsigned int event);
 
 /* robust.c */
 void memrescue_robust_stop(struct mm_struct *mm);
@@ -226,29 +305,19 @@ bool memrescue_robust_held(struct task_struct *process, struct mm_struct *mm,
 bool memrescue_robust_read(struct victim *v, const struct robust_aside *aside);
 
 /* settle.c */
-unsigned int memrescue_settle(struct victim *v);
+unsigned int memrescue_settle(struct victim *v, struct task_struct *task);
+
+/* share.c */
+bool memrescue_share_take(struct victim *v, struct task_struct *task);
+void memrescue_share_put(atomic_t *share);
 
 /* spare.c */
 bool memrescue_spare(const struct oom_control *oc);
 
+/* work.c */
+void memrescue_worker(struct work_struct *work);
+
 /* zap.c */
 unsigned int memrescue_zap_step(struct victim *v);
-
-/* work.c */
-void memrescue_work_kick(bool oom);
-void memrescue_worker(struct work_struct *work);
-void memrescue_retry(struct work_struct *work);
-void memrescue_killed_retry(struct work_struct *work);
-void memrescue_arm(struct delayed_work *work, unsigned long delay);
-void memrescue_hide(struct victim *v);
-void memrescue_hide_later(struct victim *v);
-bool memrescue_has_spared(const struct victim *v);
-u64 memrescue_us_between(u64 from_ns, u64 to_ns);
-u64 memrescue_waited_ms(const struct victim *v);
-
-/* janitor.c */
-void memrescue_janitor(struct work_struct *work);
-void memrescue_give_back(struct victim *v);
-void memrescue_log_victim(const struct victim *v);
 
 #endif

@@ -66,7 +66,7 @@ static unsigned int find_vma_range(struct victim *v, bool vma_locks,
 		find.any = memrescue_vma_below(v->mm, v->cursor, found);
 	else if (!COMPAT_VMA_UNLOCKS_CLEANLY)
 		find_in_use(v->mm, &find);
-	else if (!memrescue_while_in_use(v->task, v->mm, find_in_use, &find))
+	else if (!memrescue_while_in_use(v, find_in_use, &find))
 		return TAKE_STOP;
 	return find.any ? TAKE_RANGE : TAKE_END;
 }
@@ -256,7 +256,10 @@ static unsigned int zap_by_vma_locks(struct victim *v)
 	if (!COMPAT_VMA_UNLOCKS_CLEANLY)
 		return zap_pinned(v);
 	make_unstable(v->mm);
-	return zap_ranges(v, true, step_bytes()) ? STEP_MORE : STEP_WAIT;
+	if (zap_ranges(v, true, step_bytes()))
+		return STEP_MORE;
+	memrescue_find_user(v);
+	return STEP_WAIT;
 }
 
 /**

@@ -15,6 +15,7 @@
 #include "reaper/range.h"
 #include "reaper/robust_rule.h"
 #include "reaper/little_rule.h"
+#include "reaper/share_rule.h"
 #include "reaper/spare_rule.h"
 #include "reaper/state.h"
 
@@ -114,48 +115,38 @@ static void test_state_out_of_range(void **unused)
 static void test_order_large_first(void **unused)
 {
 	(void)unused;
-	assert_true(memrescue_order_weight(1000, 0, false) >
-		    memrescue_order_weight(999, 0, false));
-	assert_true(memrescue_order_weight(1, 0, true) >
-		    memrescue_order_weight(0, 0, true));
-	assert_true(memrescue_order_weight(0, 0, true) > 0);
+	assert_true(memrescue_order_weight(1000, false) > memrescue_order_weight(999, false));
+	assert_true(memrescue_order_weight(1, true) > memrescue_order_weight(0, true));
 }
 
 /* What could not be done just now comes after what was not tried yet. */
 static void test_order_tried_later(void **unused)
 {
 	(void)unused;
-	assert_true(memrescue_order_weight(0, 0, false) >
-		    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1, true));
+	assert_true(memrescue_order_weight(0, false) > memrescue_order_weight(UINT64_MAX, true));
+	assert_true(memrescue_order_weight(UINT64_MAX, false) >= memrescue_order_weight(0, false));
 }
 
-/*
- * However many and large the fresh ones are, one that waited comes before them,
- * whether it was tried or not.
- */
-static void test_order_nothing_starves(void **unused)
+/* How many records may be in use, and by whom */
+
+static void test_share(void **unused)
 {
-	static const bool tried[] = { false, true };
+	static const u32 records[] = { 16, 17, 1024, 4096 };
 	size_t i;
 
 	(void)unused;
-	for (i = 0; i < 2; i++) {
-		assert_true(memrescue_order_weight(0, ORDER_AGED_MS, tried[i]) >
-			    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS - 1, false));
-		assert_true(memrescue_order_weight(0, 2 * ORDER_AGED_MS, tried[i]) >
-			    memrescue_order_weight(UINT64_MAX, ORDER_AGED_MS, false));
+	for (i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		u32 all = records[i], killed = memrescue_share_of(all, false);
+
+		assert_int_equal(memrescue_share_of(all, true), all);
+		/* A quarter is for nobody but victims of the OOM killer. */
+		assert_true(killed >= 12 && (all - killed) * 4 >= all);
+		assert_int_equal(memrescue_share_of_user(all, true), killed);
+		/* Two users, and there is still room for the first of the two. */
+		assert_true(memrescue_share_of_user(all, false) > 0);
+		assert_true(memrescue_share_of_user(all, false) * 2 <= killed);
 	}
-}
-
-static void test_order_never_overflows(void **unused)
-{
-	u64 most = memrescue_order_weight(UINT64_MAX, UINT64_MAX, false);
-
-	(void)unused;
-	assert_true(most >= memrescue_order_weight(UINT64_MAX, 0, false));
-	assert_true(most >= memrescue_order_weight(0, UINT64_MAX, true));
-	/* Above all of them: the weight of a record nobody has looked at. */
-	assert_true(most < UINT64_MAX);
+	assert_int_equal(memrescue_share_of_user(1024, false), 384);
 }
 
 static void test_retry_grows_to_its_limit(void **unused)
@@ -541,8 +532,7 @@ int main(void)
 		cmocka_unit_test(test_state_out_of_range),
 		cmocka_unit_test(test_order_large_first),
 		cmocka_unit_test(test_order_tried_later),
-		cmocka_unit_test(test_order_nothing_starves),
-		cmocka_unit_test(test_order_never_overflows),
+		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_retry_grows_to_its_limit),
 		cmocka_unit_test(test_range_covers_all),
 		cmocka_unit_test(test_range_as_long_as_wanted),
