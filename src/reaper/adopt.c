@@ -269,7 +269,10 @@ void memrescue_record_adopt(struct victim *v)
 	if (v->state == VICTIM_SETTLING)
 		v->next = get_jiffies_64() + msecs_to_jiffies(SETTLE_LOOK_MS);
 	memrescue_queue_place(v);
-	if (!v->oom)
+	/* This worker may be one for the others. */
+	if (v->oom)
+		memrescue_work_kick(true);
+	else
 		memrescue_arm(&r->killed_retry,
 			      msecs_to_jiffies(SETTLE_LOOK_MS));
 	spin_unlock(&r->lock);

@@ -9,7 +9,7 @@
  *
  * Context: worker, where not said otherwise. Lock order: see victim.h.
  */
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include "compat/ksym.h"
 #include "compat/mm.h"
@@ -109,6 +109,19 @@ static bool begin_round(struct reaper *r)
 	return begins;
 }
 
+/* Shall it be measured? Not at each tick that oom_lock is held by others. */
+static bool begin_measure(struct victim *v)
+{
+	u64 now = get_jiffies_64();
+
+	if (v->state != VICTIM_RETURNED || v->little ||
+	    time_before64(now, v->measure_next))
+		return false;
+	v->measure_next = now + msecs_to_jiffies(HIDE_MS);
+	v->measured = true;
+	return true;
+}
+
 /* The next one of this round, or NULL. If it is to be measured, it stays. */
 static struct victim *next_hidable(struct reaper *r, bool *measure)
 {
@@ -118,8 +131,7 @@ static struct victim *next_hidable(struct reaper *r, bool *measure)
 	v = list_first_entry_or_null(&r->hidable, struct victim, hidable);
 	if (v) {
 		list_move_tail(&v->hidable, &r->hiding);
-		*measure = v->state == VICTIM_RETURNED && !v->little;
-		v->measured = *measure;
+		*measure = begin_measure(v);
 	}
 	spin_unlock(&r->lock);
 	return v;

@@ -17,7 +17,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/atomic.h>
 #include <linux/cred.h>
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
@@ -62,7 +62,8 @@ static void look_in(struct victim *v, unsigned long delay)
 void memrescue_janitor_look(struct victim *v, unsigned long delay)
 {
 	lockdep_assert_held(&memrescue_reaper.lock);
-	if (!v->look.place || v->look.key > get_jiffies_64() + delay)
+	if (!v->look.place ||
+	    time_after64(v->look.key, get_jiffies_64() + delay))
 		look_in(v, delay);
 	memrescue_arm(&memrescue_reaper.janitor, delay);
 }
@@ -299,7 +300,7 @@ static struct victim *first_look(const struct reaper *r)
 {
 	struct heap_node *node = memrescue_heap_first(&r->looks);
 
-	if (!node || node->key > get_jiffies_64())
+	if (!node || time_after64(node->key, get_jiffies_64()))
 		return NULL;
 	return container_of(node, struct victim, look);
 }
@@ -387,8 +388,8 @@ static void plan(struct reaper *r)
 	spin_lock(&r->lock);
 	first = memrescue_heap_first(&r->looks);
 	if (first)
-		memrescue_arm(&r->janitor,
-			      first->key > now ? first->key - now : 1);
+		memrescue_arm(&r->janitor, time_after64(first->key, now) ?
+					   first->key - now : 1);
 	spin_unlock(&r->lock);
 }
 

@@ -11,7 +11,7 @@
  *
  * Context: see each function. Lock order: see victim.h.
  */
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/timekeeping.h>
 #include "reaper/order.h"
@@ -202,7 +202,7 @@ void memrescue_queue_place(struct victim *v)
 	memrescue_turn_remove(&v->turn);
 	if (!has_room(v))
 		return;
-	if (v->next > get_jiffies_64())
+	if (time_after64(v->next, get_jiffies_64()))
 		memrescue_turn_later(&r->turns[v->oom], &v->turn, v->next);
 	else
 		place_due(r, v);
@@ -222,7 +222,7 @@ static void move_due(struct turns *turns)
 
 	for (i = 0; i < QUEUE_BATCH; i++) {
 		turn = memrescue_turn_waiting(turns);
-		if (!turn || turn->time.key > now)
+		if (!turn || time_after64(turn->time.key, now))
 			break;
 		memrescue_queue_place(victim_of(turn));
 	}
@@ -256,7 +256,7 @@ static unsigned long delay_of(const struct turns *turns)
 	turn = memrescue_turn_waiting(turns);
 	if (!turn)
 		return MAX_SCHEDULE_TIMEOUT;
-	return turn->time.key > now ? turn->time.key - now : 0;
+	return time_after64(turn->time.key, now) ? turn->time.key - now : 0;
 }
 
 /**

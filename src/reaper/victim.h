@@ -77,6 +77,7 @@
  * @hide: it shall be hidden from the OOM killer
  * @little: next to nothing is left of it
  * @measured: a worker looks what is left of it: the janitor must not free it
+ * @measure_next: not before that again, jiffies, 64 bits
  * @spared: much was left at the end of the last pass, see memrescue_has_spared()
  * @late: only what can be filled again is left, and it was too early for that
  * @begin_ns, @done_ns: first range, memory back
@@ -119,6 +120,7 @@ struct victim {
 	u64 begin_ns;
 	u64 done_ns;
 	u64 next;
+	u64 measure_next;
 	unsigned long rss_pages;
 	unsigned long swap_pages;
 	unsigned long pages;

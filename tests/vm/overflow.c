@@ -141,6 +141,49 @@ static void no_record_left(void)
 	knob_set("stuck_report_ms", "5000");
 }
 
+/* ---- one user ---- */
+
+#define USER		1000
+#define USER_MOST	(FOR_OTHERS / 2)
+
+static struct victim *kill_as(unsigned int uid, struct cgroup *cg, int holds)
+{
+	struct victim *v = victim_new(&(struct victim_how){
+		.name = "v_user", .cg = cg, .mib = 1, .stuck = STUCK_VMAS_WRITE, .stuck_main = true, .holds = holds, .uid = uid });
+
+	victim_kill(v);
+	return v;
+}
+
+/* What an unprivileged user kills leaves half of the records to the others. */
+static void one_user(void)
+{
+	struct cgroup *cg = cg_new("overflow-user");
+	struct victim *v[FOR_OTHERS], *later;
+	long victims = mr_stat("victims"), overflow = mr_stat("overflow");
+	int holds = mrt_open();
+
+	for (int i = 0; i < FOR_OTHERS; i++)
+		v[i] = kill_as(USER, cg, holds);
+	ok(WAIT_UNTIL(mr_stat("victims") - victims >= USER_MOST, PATIENCE_MS) &&
+	   mr_stat("overflow") - overflow >= FOR_OTHERS - USER_MOST, "one user: some of its victims are counted as overflow");
+	is_eq(mr_stat("victims") - victims, USER_MOST, "one user: it has half of the records for victims of kill -9");
+	later = kill_as(0, cg, holds);
+	ok(WAIT_UNTIL(mr_stat("victims") - victims > USER_MOST, PATIENCE_MS), "one user: root's victim is taken");
+	mrt_close(holds);
+	for (int i = 0; i < FOR_OTHERS; i++)
+		victim_free(v[i]);
+	victim_free(later);
+	ok(mr_wait_idle(), "one user: all records are free again");
+	victims = mr_stat("victims");
+	holds = mrt_open();
+	later = kill_as(USER, cg, holds);
+	ok(WAIT_UNTIL(mr_stat("victims") > victims, PATIENCE_MS), "one user: and its own ones are taken");
+	mrt_close(holds);
+	victim_free(later);
+	ok(mr_wait_idle() && cg_remove(cg), "one user: nothing is left of them");
+}
+
 /* ---- more than half of the records in use ---- */
 
 #define MANY		(RECORDS / 2 + 1)
@@ -245,6 +288,7 @@ int main(void)
 	is_eq(mr_stat("overflow"), s.overflow, "there was room for it");
 	ok(cg_remove(cg), "nothing is left of the victims");
 	is_eq(log_bad(), 0, "the kernel has nothing to complain about");
+	one_user();
 	crowded();
 	return done();
 }

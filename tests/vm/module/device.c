@@ -191,6 +191,22 @@ static long mrt_hold_others_mmap(struct mrt_file *f, unsigned long pid)
 	return 0;
 }
 
+static long mrt_hold_others_users(struct mrt_file *f, unsigned long pid)
+{
+	struct mm_struct *mm = mrt_mm_of(pid);
+
+	if (!mm)
+		return -ESRCH;
+	if (!mmget_not_zero(mm)) {
+		mmdrop(mm);
+		return -ESRCH;
+	}
+	mmdrop(mm);
+	mrt_hold(f, 60 * MSEC_PER_SEC);
+	mmput(mm);
+	return 0;
+}
+
 static long mrt_release_holds(struct mrt_file *f)
 {
 	atomic_inc(&f->generation);
@@ -492,6 +508,8 @@ static long mrt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return mrt_hold_vmas_write(f, arg);
 	case MRT_HOLD_OTHERS_MMAP:
 		return mrt_hold_others_mmap(f, arg);
+	case MRT_HOLD_OTHERS_USERS:
+		return mrt_hold_others_users(f, arg);
 	case MRT_RELEASE:
 		return mrt_release_holds(f);
 	case MRT_HELD:

@@ -153,5 +153,10 @@ struct mrt_alloc {
  * wait before it frees page tables.
  */
 #define MRT_HOLD_OTHERS_MMAP	_IO('m', 16)
+/*
+ * The caller keeps the address space of the process with that pid in use, as vhost does
+ * for a virtual machine, for a minute or until MRT_RELEASE.
+ */
+#define MRT_HOLD_OTHERS_USERS	_IO('m', 17)
 
 #endif /* MEMRESCUE_TEST_H */
