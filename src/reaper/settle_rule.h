@@ -74,4 +74,21 @@ static inline u32 memrescue_settle_rule(const struct settle_look *look)
 	return look->blocked || !look->uses ? SETTLE_TAKE : SETTLE_WAIT;
 }
 
+/**
+ * memrescue_settle_next_ms() - when to look at it again
+ * @waited_ms: since it was killed
+ *
+ * The last look before one that is blocked is taken is not followed by one that is
+ * later than it has to be.
+ *
+ * Context: any.
+ * Return: milliseconds from now on.
+ */
+static inline u32 memrescue_settle_next_ms(u64 waited_ms)
+{
+	if (waited_ms >= SETTLE_MS || SETTLE_MS - waited_ms > SETTLE_LOOK_MS)
+		return SETTLE_LOOK_MS;
+	return SETTLE_MS - waited_ms;
+}
+
 #endif

@@ -186,7 +186,12 @@ static unsigned int settle_verdict(struct reaper *r, struct victim *v)
 	return verdict;
 }
 
-/* Has it got on by itself? Nobody hears of it then. */
+static unsigned long settle_delay(const struct victim *v)
+{
+	return msecs_to_jiffies(memrescue_settle_next_ms(memrescue_waited_ms(v)));
+}
+
+/* Has it got on by itself? Then it leaves no trace. */
 static void settle_step(struct reaper *r, struct victim *v)
 {
 	unsigned int verdict = settle_verdict(r, v);
@@ -200,7 +205,7 @@ static void settle_step(struct reaper *r, struct victim *v)
 	else if (v->state == VICTIM_SETTLING && verdict == SETTLE_TAKE)
 		memrescue_record_take(v);
 	else if (v->state == VICTIM_SETTLING)
-		v->next = get_jiffies_64() + msecs_to_jiffies(SETTLE_LOOK_MS);
+		v->next = get_jiffies_64() + settle_delay(v);
 	if (gone) {
 		memrescue_record_unlink(v);
 	} else {
