@@ -20,7 +20,7 @@ static int nr_hooks, nr_symbols;
 /* Attached only when the administrator asks for it. */
 static bool is_unused(const struct mr_row *hook)
 {
-	return !strcmp(hook->part, "atomic");
+	return !strcmp(hook->part, "atomic") || !strcmp(hook->part, "lifeline");
 }
 
 /* The row called so, or NULL. */

@@ -346,6 +346,7 @@ static void check_hooks(struct totals *t)
 static void storm_cycle(int i, struct totals *t)
 {
 	struct victim *locked[LOCKED];
+	long in_flight = 0;
 
 	start_locked(locked);
 	/* Every other time with so few records that they run out. */
@@ -354,8 +355,8 @@ static void storm_cycle(int i, struct totals *t)
 	file_write(MR_REAPER "max_workers", "16");
 	for (int k = 0; k < LOCKED; k++)
 		victim_kill(locked[k]);
-	WAIT_UNTIL(mr_stat("victims") >= LOCKED + 2 && mr_stat("in_flight") > 0, PATIENCE_MS);
-	t->calm += mr_stat("in_flight") <= 0;
+	WAIT_UNTIL(mr_stat("victims") >= LOCKED + 2 && (in_flight = mr_stat("in_flight")) > 0, PATIENCE_MS);
+	t->calm += in_flight <= 0;
 	t->oom += mr_stat("victims_oom");
 	t->killed += mr_stat("victims_killed");
 	t->overflow += mr_stat("overflow");
