@@ -188,15 +188,8 @@ static bool put_lent(struct memrescue_pool_client *client, struct page *page)
 	return false;
 }
 
-/**
- * memrescue_pool_take_back() - memrescue_pool_put(), whether it is the client's or not
- * @client: on whose account
- * @page: the page
- *
- * Context: any.
- */
-void memrescue_pool_take_back(struct memrescue_pool_client *client,
-			      struct page *page)
+static __always_inline void take_back(struct memrescue_pool_client *client,
+				      struct page *page)
 {
 	this_cpu_inc(client->counts->puts);
 	if (unlikely(page_ref_count(page) != 1) &&
@@ -215,6 +208,19 @@ void memrescue_pool_take_back(struct memrescue_pool_client *client,
 }
 
 /**
+ * memrescue_pool_take_back() - memrescue_pool_put(), whether it is the client's or not
+ * @client: on whose account
+ * @page: the page
+ *
+ * Context: any.
+ */
+void memrescue_pool_take_back(struct memrescue_pool_client *client,
+			      struct page *page)
+{
+	take_back(client, page);
+}
+
+/**
  * memrescue_pool_put() - put a page back
  * @client: who got it
  * @page: what memrescue_pool_get() returned, and nobody else refers to
@@ -228,7 +234,7 @@ void memrescue_pool_put(struct memrescue_pool_client *client,
 			struct page *page)
 {
 	if (leaves(client, page))
-		memrescue_pool_take_back(client, page);
+		take_back(client, page);
 }
 EXPORT_SYMBOL_GPL(memrescue_pool_put);
 

@@ -18,6 +18,7 @@
 #include <linux/memrescue.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/page-flags.h>
 #include <linux/percpu.h>
 #include <linux/seqlock.h>
 #include <linux/workqueue.h>
@@ -198,7 +199,7 @@ int memrescue_pool_near(void);
 bool memrescue_pool_stock_common(struct page *page);
 bool memrescue_pool_stock_reserve(struct page *page);
 void memrescue_pool_drop(struct page *page);
-bool memrescue_pool_forget_broken(struct page *page, unsigned int pages);
+void memrescue_pool_leak_broken(unsigned int pages);
 void memrescue_pool_free(struct page *page);
 unsigned long memrescue_pool_node_common(struct pool_node *node);
 unsigned long memrescue_pool_common(void);
@@ -247,6 +248,31 @@ bool memrescue_pool_grow(void);
 unsigned long memrescue_pool_peak(void);
 void memrescue_pool_filled(void);
 void memrescue_pool_tend(struct work_struct *work);
+
+/**
+ * memrescue_pool_forget_broken() - do not touch a broken page any more
+ * @page: owned by the caller
+ * @pages: how many belong together
+ *
+ * memory_failure() marks a page of the pool and can do no more about it. It is
+ * leaked, as the allocator leaks one that is freed.
+ *
+ * Context: any.
+ * Return: true if one of them is broken: it is not the caller's any more.
+ */
+static __always_inline bool
+memrescue_pool_forget_broken(struct page *page, unsigned int pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < pages; i++) {
+		if (likely(!PageHWPoison(page + i)))
+			continue;
+		memrescue_pool_leak_broken(pages);
+		return true;
+	}
+	return false;
+}
 
 /* The line that says how many others there would be. */
 #define POOL_MORE_BYTES	32u

@@ -27,7 +27,7 @@ bool memrescue_pool_dec(atomic_t *count)
 	return atomic_dec_if_positive(count) >= 0;
 }
 
-static bool allowed(const nodemask_t *nodes, int nid)
+static __always_inline bool allowed(const nodemask_t *nodes, int nid)
 {
 	return !nodes || node_isset(nid, *nodes);
 }
@@ -71,7 +71,7 @@ static struct page *take_from_node(int nid)
 	return page ?: take_from_cpus(nid);
 }
 
-static struct page *take_from_others(int local, const nodemask_t *nodes)
+static noinline struct page *take_from_others(int local, const nodemask_t *nodes)
 {
 	struct pool_node *node;
 	struct page *page = NULL;
@@ -251,27 +251,14 @@ void memrescue_pool_drop(struct page *page)
 }
 
 /**
- * memrescue_pool_forget_broken() - do not touch a broken page any more
- * @page: owned by the caller
- * @pages: how many belong together
- *
- * memory_failure() marks a page of the pool and can do no more about it. It is
- * leaked, as the allocator leaks one that is freed.
+ * memrescue_pool_leak_broken() - count what is left where it is
+ * @pages: how many; see memrescue_pool_forget_broken()
  *
  * Context: any.
- * Return: true if one of them is broken: it is not the caller's any more.
  */
-bool memrescue_pool_forget_broken(struct page *page, unsigned int pages)
+void memrescue_pool_leak_broken(unsigned int pages)
 {
-	unsigned int i;
-
-	for (i = 0; i < pages; i++) {
-		if (likely(!PageHWPoison(page + i)))
-			continue;
-		atomic_long_add(pages, &memrescue_pool_stats.poisoned);
-		return true;
-	}
-	return false;
+	atomic_long_add(pages, &memrescue_pool_stats.poisoned);
 }
 
 /**
