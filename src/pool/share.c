@@ -154,7 +154,7 @@ static bool add_page(struct pool_node *node, bool urgent)
 		return true;
 	if (page)
 		memrescue_pool_free(page);
-	/* Somebody else may have added what was missing. */
+	/* Another worker may have added what was missing. */
 	return !is_any_short(&urgent);
 }
 

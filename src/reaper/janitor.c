@@ -5,7 +5,7 @@
  * One delayed work item that never runs twice at once. It watches returned
  * victims until they are gone, hands back what only the kernel can do, writes
  * the log lines and reports stuck victims, in this order: only the latter take
- * time, on a slow console. While the reaper is on, nobody else frees the
+ * time, on a slow console. While the reaper is on, it alone frees the
  * record of a victim.
  *
  * Each has a time when it is looked at, and whoever changes what the janitor has to
@@ -133,7 +133,7 @@ static void report_stuck(struct victim *v)
 	print_stuck(v, thread, returned);
 	/*
 	 * The OOM killer chooses the next one when it would on the stock kernel,
-	 * which see hide.c. The stack may take long to print: nobody waits.
+	 * which see hide.c. The stack may take long to print: no worker waits.
 	 */
 	sched_show_task(thread);
 	put_task_struct(thread);

@@ -183,7 +183,7 @@ void memrescue_record_event(struct victim *v, unsigned int event)
 
 /**
  * memrescue_record_reset() - make a record empty
- * @v: in use by nobody
+ * @v: no list and no worker has it
  *
  * Context: any.
  */
@@ -197,7 +197,7 @@ void memrescue_record_reset(struct victim *v)
 }
 
 /**
- * memrescue_record_unlink() - see to it that nobody finds a record any more
+ * memrescue_record_unlink() - take a record out of all lists
  * @v: used by no worker
  *
  * Context: reaper.lock held.
@@ -218,7 +218,7 @@ void memrescue_record_unlink(struct victim *v)
 
 /**
  * memrescue_record_free() - drop a record and its references
- * @v: used by nobody else
+ * @v: its last worker, or the janitor, has it
  *
  * Context: process context, no lock held.
  */

@@ -193,7 +193,7 @@ struct reaper_worker {
  * @lock: protects @fresh to @hide_next, the fields of the records, and the arming of
  *	@janitor, @retry and @killed_retry. Nothing under it takes longer when there
  *	are more records, but for the steps in a heap; no sums over the CPUs
- * @fresh: records that nobody has looked at yet
+ * @fresh: records that no worker has looked at yet
  * @turns: those that wait for their next try or for a worker; [1]: of OOM victims
  * @adopted: those that were adopted, by their mm
  * @looks: those that are victims, by when the janitor looks at them
